@@ -1,0 +1,326 @@
+"""Observations: everything a worker may tell the control thread, as plain values. The inbox holds nothing else."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from syncd.model.job import ApplyJob, LookJob, PollJob, PullJob, RecoverJob, SendJob
+from syncd.model.node import Fingerprint, Kind, Reason
+from syncd.model.path import NodeKey, RelPath
+from syncd.model.remote import Change, RemoteIdentity, RemoteNode
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Names that may have changed, as (directory, name). A hint means "look here" and nothing more."""
+
+    names: tuple[tuple[RelPath, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HintsLost:
+    """The watcher lost events (overflow): look at everything below *below*."""
+
+    below: RelPath
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Directories that cannot be watched (limit, permission): they are polled, and shown."""
+
+    directories: tuple[RelPath, ...]
+    why: str
+
+
+# --- what a look saw --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A name that is new or differs from what was known, with content hashed where it has one.
+
+    For files *fingerprint* was the same before and after hashing. *racy*: so young that a later write could leave
+    the same fingerprint (it must be read again). *hash* is None for directories.
+    """
+
+    name: str
+    kind: Kind
+    fingerprint: Fingerprint
+    hash: bytes | None
+    executable: bool
+    racy: bool = False
+    corrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unhashed:
+    """A file that changed and was not read in this job: over the limit, or it changed while being read (*busy*)."""
+
+    name: str
+    fingerprint: Fingerprint
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A name whose node is there but not readable or not to be synced: *reason* says why. Never an absence."""
+
+    name: str
+    kind: Kind | None
+    reason: Reason
+    detail: str
+
+
+class UnitFault(StrEnum):
+    """Why a directory could not be looked at."""
+
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+    OTHER_FILE_SYSTEM = "on another file system"
+    NOT_A_DIRECTORY = "not a directory"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLooked:
+    """One directory as found. *gone* are known names that are not in the listing. *directories* are all
+    subdirectories a full scan descends into (whole looks only)."""
+
+    directory: NodeKey
+    path: RelPath
+    whole: bool
+    dev: int = 0
+    ino: int = 0
+    fault: UnitFault | None = None
+    seen: tuple[Seen, ...] = ()
+    unhashed: tuple[Unhashed, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
+    gone: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+    processed: int = 0
+    leftover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The result of a LookJob. *rules* is the text of the root's ``.syncignore`` that was in force ("" without one)."""
+
+    job: LookJob
+    units: tuple[UnitLooked, ...]
+    rules: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The root is the one that was tied. *same_inode* False: a restored copy (every delete is held)."""
+
+    same_inode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """The root is not there, or not the one that was tied."""
+
+    why: str
+
+
+# --- what the remote said ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A page of changes (*full* False) or of a full listing (*full* True; then *next* continues it)."""
+
+    job: PullJob
+    identity: RemoteIdentity | None
+    changes: tuple[Change, ...]
+    cursor: str
+    more: bool
+    full: bool
+    next: str | None = None
+
+
+class PullFault(StrEnum):
+    """Why a pull failed."""
+
+    OFFLINE = "offline"
+    EXPIRED = "cursor expired"
+    HISTORY = "history changed"
+    OTHER_REMOTE = "another remote"
+    UNAUTHORISED = "not authorised"
+    NONSENSE = "a reply that makes no sense"
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailed:
+    """A pull or a poll failed."""
+
+    job: PullJob | PollJob
+    fault: PullFault
+    why: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PollEnded:
+    """The long poll came back."""
+
+    job: PollJob
+    changed: bool
+
+
+# --- how ops ended ----------------------------------------------------------------------------------------------
+
+
+class Ending(StrEnum):
+    """How an op ended."""
+
+    DONE = "done"
+    STALE = "stale"  # what was expected was not found: look at ``look``, plan again
+    RETRY = "retry"  # transient; the queue decides when
+    REFUSED = "refused"  # parked and shown
+    LEFTOVER = "leftover"  # local delete of a directory that holds only ignored content
+    NOT_DONE = "not done"  # recovery: the op had no effect
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAfter:
+    """L as an op left it: only ctime may differ when it is looked at again."""
+
+    fingerprint: Fingerprint
+    hash: bytes | None
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """Content found where other content was expected: it was put at *name* in the op's directory (a conflicted copy)."""
+
+    name: str
+    path: RelPath
+
+
+@dataclass(frozen=True, slots=True)
+class OpResult:
+    """How one op ended. *local* for ops on this folder, *remote* for ops on the remote (all touched nodes)."""
+
+    op_id: int
+    ending: Ending
+    local: LocalAfter | None = None
+    partner_local: LocalAfter | None = None
+    remote: tuple[RemoteNode, ...] = ()
+    displaced: tuple[Displaced, ...] = ()
+    error_class: str = ""
+    error: str = ""
+    retry_after: float | None = None
+    bytes_moved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpsEnded:
+    """The results of an ApplyJob, SendJob or RecoverJob; may come in several parts, *last* ends the job."""
+
+    job: ApplyJob | SendJob | RecoverJob
+    results: tuple[OpResult, ...]
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Bytes moved so far by a running op."""
+
+    op_id: int
+    bytes_done: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """The trash was tended. *late* are conflicted copies made from late writes."""
+
+    late: tuple[Displaced, ...]
+    dropped: int
+    bytes_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A job broke in a way nobody foresaw; the engine puts its work back."""
+
+    job: object
+    error: str
+
+
+# --- what a person asked ----------------------------------------------------------------------------------------
+
+
+class Verb(StrEnum):
+    """What may be asked of a running daemon."""
+
+    WAIT = "wait"
+    SCAN = "scan"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESOLVE = "resolve"
+    APPROVE = "approve"
+    RESTORE = "restore"
+    RETRY = "retry"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request from the control socket. *ticket* names it until the engine answers with a Reply."""
+
+    ticket: int
+    verb: Verb
+    arguments: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The person who asked went away."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed: the engine's own deadline came."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """Wall-clock time went on much further than the monotonic clock: a suspend. Connections and watches are doubted."""
+
+    seconds: float
+
+
+Message = (
+    Hints
+    | HintsLost
+    | Unwatched
+    | Looked
+    | Proven
+    | Unproven
+    | Pulled
+    | PullFailed
+    | PollEnded
+    | OpsEnded
+    | Progress
+    | Swept
+    | JobFailed
+    | Ask
+    | Withdraw
+    | ClockJumped
+    | Tick
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The engine's answer to an Ask. *code* is the exit code the command line should use."""
+
+    ticket: int
+    code: int
+    text: str
+    more: tuple[tuple[str, str], ...] = ()
