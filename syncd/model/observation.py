@@ -193,7 +193,7 @@ class LocalAfter:
 
 @dataclass(frozen=True, slots=True)
 class Displaced:
-    """Content found where other content was expected: it was put at *name* in the op's directory (a conflicted copy)."""
+    """Content found where other content was expected: it is now *name*, a conflicted copy."""
 
     name: str
     path: RelPath
