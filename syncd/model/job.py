@@ -20,13 +20,16 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownEntry:
-    """What L says of one name, for the fast path: an equal fingerprint that is not racy needs no read."""
+    """What L says of one name, for the fast path: an equal fingerprint that is not racy needs no read.
+
+    *hash* is needed by deep looks only: another hash under an unchanged fingerprint is damage, not an edit."""
 
     name: str
     kind: Kind
     fingerprint: Fingerprint | None
     racy: bool
     hashed: bool
+    hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

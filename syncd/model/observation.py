@@ -114,6 +114,8 @@ class Proven:
     """The root is the one that was tied. *same_inode* False: a restored copy (every delete is held)."""
 
     same_inode: bool
+    dev: int
+    ino: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The control thread's work: observations in, ops out, results settled. One way in: Engine.step."""

@@ -1,0 +1,149 @@
+"""What a person asked of the running daemon: barriers, pause, scans, decisions. Answers through replies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from syncd.engine.desk import Desk
+from syncd.engine.guarding import Guarding
+from syncd.engine.looks import Looks
+from syncd.engine.pulls import Pulls
+from syncd.model.node import Reason
+from syncd.model.observation import Ask, Reply, Verb
+from syncd.model.op import OpState
+
+FINE, FAILED, USAGE, WAITS = 0, 1, 2, 3
+
+
+@dataclass(slots=True)
+class Barrier:
+    """Somebody waits until all that was on disk and at the remote when they asked is in sync."""
+
+    ticket: int
+    walk: int
+    pull: int
+    only_walk: bool
+
+
+@dataclass(slots=True)
+class Asks:
+    """Open requests."""
+
+    desk: Desk
+    looks: Looks
+    pulls: Pulls
+    guarding: Guarding
+    reply: Callable[[Reply], None]
+    planning: Callable[[], bool]
+    fault: Callable[[], str]
+    barriers: list[Barrier] = field(default_factory=list)
+
+    def take(self, ask: Ask) -> None:
+        """Begin what was asked; some are answered at once, barriers later."""
+        arguments = dict(ask.arguments)
+        match ask.verb:
+            case Verb.WAIT:
+                self.pulls.hurry()
+                self.barriers.append(Barrier(ask.ticket, self.looks.ask_full(), self.pulls.ask(), only_walk=False))
+            case Verb.SCAN:
+                walk = self.looks.ask_full(deep=arguments.get("deep") == "yes")
+                self.barriers.append(Barrier(ask.ticket, walk, 0, only_walk=True))
+            case Verb.PAUSE | Verb.RESUME:
+                self._pause(ask, ask.verb is Verb.PAUSE)
+            case Verb.APPROVE:
+                self._approve(ask, arguments)
+            case Verb.RESOLVE:
+                self._resolve(ask, arguments)
+            case Verb.RETRY:
+                count = self.desk.db.queue.release_failed()
+                self.pulls.hurry()
+                self.reply(Reply(ask.ticket, FINE, f"{count} parked ops are tried again"))
+            case _:
+                self.reply(Reply(ask.ticket, USAGE, f"{ask.verb.value} is not something the engine answers"))
+
+    def withdraw(self, ticket: int) -> None:
+        """Whoever asked went away."""
+        self.barriers = [barrier for barrier in self.barriers if barrier.ticket != ticket]
+
+    def _pause(self, ask: Ask, paused: bool) -> None:
+        self.desk.keeper.keep_paused(paused)
+        self.desk.facts.paused = paused
+        self.reply(Reply(ask.ticket, FINE, "paused: nothing moves until 'syncd resume'" if paused else "resumed"))
+
+    def _approve(self, ask: Ask, arguments: dict[str, str]) -> None:
+        try:
+            group = int(arguments["group"])
+        except (KeyError, ValueError):
+            self.reply(Reply(ask.ticket, USAGE, "approve needs the number of a held group; 'syncd approve' lists them"))
+            return
+        if all(group != open_group.id for open_group in self.desk.db.decisions.all_undecided()):
+            self.reply(Reply(ask.ticket, FAILED, f"no held group {group}; 'syncd approve' lists them"))
+        elif arguments.get("decision") == "refuse":
+            self.reply(Reply(ask.ticket, FINE, f"refused: {self.guarding.refuse(group)} nodes are brought back"))
+        else:
+            self.reply(Reply(ask.ticket, FINE, f"allowed: {self.guarding.allow(group)} nodes are let go"))
+
+    def _resolve(self, ask: Ask, arguments: dict[str, str]) -> None:
+        conflicts = self.desk.db.conflicts
+        wanted = arguments.get("id", "")
+        resolution = arguments.get("resolution", "keep both")
+        rows = [row for row in conflicts.open() if wanted in ("all", str(row.id))]
+        if not rows:
+            self.reply(Reply(ask.ticket, FAILED, f"no open conflict {wanted}; 'syncd conflicts' lists them"))
+            return
+        for row in rows:
+            conflicts.resolve(row.id, resolution, self.desk.clock.now())
+        self.reply(Reply(ask.ticket, FINE, f"{len(rows)} resolved: {resolution}"))
+
+    # --- barriers ------------------------------------------------------------------------------------------------
+
+    def review(self) -> None:
+        """Answer the barriers that are reached."""
+        if not self.barriers:
+            return
+        settled: int | None = None
+        waiting = []
+        for barrier in self.barriers:
+            if why := self.fault():
+                self.reply(Reply(barrier.ticket, FAILED, why))
+            elif self.looks.completed < barrier.walk:
+                waiting.append(barrier)
+            elif barrier.only_walk:
+                self.reply(Reply(barrier.ticket, FINE, "looked at everything"))
+            else:
+                settled = self.settled() if settled is None else settled
+                if settled < 0 or self.pulls.completed < barrier.pull:
+                    waiting.append(barrier)
+                else:
+                    self.reply(Reply(barrier.ticket, settled, self.summary(settled)))
+        self.barriers = waiting
+
+    def settled(self) -> int:
+        """Return FINE or WAITS when nothing more will move by itself, -1 while something still does."""
+        if not self.looks.quiet or not self.pulls.quiet or self.planning() or self.desk.running:
+            return -1
+        if self.looks.coalescer.next_due() is not None or self.desk.facts.paused:
+            return -1
+        counts = self.desk.db.queue.counts()
+        if counts.get(OpState.READY, 0) or counts.get(OpState.RUNNING, 0):
+            return -1
+        blocked = counts.get(OpState.BLOCKED, 0) + counts.get(OpState.FAILED, 0)
+        if blocked or self.desk.db.decisions.all_undecided() or self.desk.db.conflicts.open():
+            return WAITS
+        return FINE
+
+    def summary(self, code: int) -> str:
+        """Say in one line how things stand."""
+        if code == FINE:
+            held = sum(self.desk.db.nodes.count_unknown(reason) for reason in (Reason.HELD, Reason.UNREADABLE))
+            return "in sync" if not held else f"in sync, but for {held} that cannot be synced here; see 'syncd status'"
+        counts = self.desk.db.queue.counts()
+        parts = []
+        if open_conflicts := len(self.desk.db.conflicts.open()):
+            parts.append(f"{open_conflicts} conflicts ('syncd conflicts')")
+        if groups := len(self.desk.db.decisions.all_undecided()):
+            parts.append(f"{groups} held groups ('syncd approve')")
+        if failed := counts.get(OpState.FAILED, 0):
+            parts.append(f"{failed} parked ops ('syncd status')")
+        if blocked := counts.get(OpState.BLOCKED, 0):
+            parts.append(f"{blocked} ops that wait for them")
+        return "done, but something waits for you: " + ", ".join(parts)

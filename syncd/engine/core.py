@@ -1,0 +1,390 @@
+"""The engine: one step takes messages in, writes what was seen, derives ops, hands out work. The only way in.
+
+``step`` never blocks on anything but the database. Everything it wants done leaves as jobs, after the transaction
+that recorded them is committed.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+from blake3 import blake3
+
+from syncd.db.connection import Database
+from syncd.engine.asks import Asks
+from syncd.engine.decide import Decider
+from syncd.engine.desk import Desk, EngineSettings, Keeper, RootFacts
+from syncd.engine.dispatch import Dispatcher
+from syncd.engine.guarding import Guarding
+from syncd.engine.intake import LocalIntake
+from syncd.engine.looks import Looks, RunKind, Walk
+from syncd.engine.pulls import Pulls
+from syncd.engine.receive import RemoteIntake
+from syncd.engine.report import Reporter
+from syncd.engine.settle import Settler
+from syncd.model.job import ApplyJob, Assignment, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
+from syncd.model.node import Absent, Fingerprint, Place, Present, Reason, Tree, Unknown
+from syncd.model.observation import (
+    Ask,
+    ClockJumped,
+    Hints,
+    HintsLost,
+    JobFailed,
+    Looked,
+    Message,
+    OpsEnded,
+    PollEnded,
+    Progress,
+    Proven,
+    Pulled,
+    PullFailed,
+    Reply,
+    Swept,
+    Tick,
+    Unproven,
+    Unwatched,
+    Withdraw,
+)
+from syncd.model.op import Side
+from syncd.model.path import ROOT
+from syncd.observe.ignore import IGNORE_FILE, Rules
+from syncd.ports import Chance, Clock, Workers
+
+PROVE_AGAIN = 10.0
+SWEEP_SOON = 5.0
+SWEEP_INTERVAL = 3600.0
+RULES_A_STEP = 1000
+
+
+class Engine:
+    """The control thread's object. Build it, call ``start`` once, then ``step`` whenever there are messages or its
+    deadline has come."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        chance: Chance,
+        workers: Workers,
+        settings: EngineSettings,
+        facts: RootFacts,
+        keeper: Keeper,
+        reply: Callable[[Reply], None],
+        log: Callable[..., None],
+    ) -> None:
+        self.desk = Desk(db, clock, chance, workers, settings, facts, keeper, log)
+        self.looks = Looks(self.desk, on_over=self._walk_over)
+        self.intake = LocalIntake(self.desk, self.looks)
+        self.remote = RemoteIntake(self.desk)
+        self.pulls = Pulls(self.desk, self.remote)
+        self.guarding = Guarding(self.desk)
+        self.decider = Decider(self.desk, Rules.parse(""), is_held=self.guarding.is_held)
+        self.dispatcher = Dispatcher(self.desk)
+        self.settler = Settler(
+            self.desk,
+            self.looks,
+            self.remote,
+            self.guarding,
+            self.decider.note_conflict,
+            self.pulls.ask,
+            self._root_lost,
+            self.pulls.wait_out,
+        )
+        self.asks = Asks(self.desk, self.looks, self.pulls, self.guarding, reply, self._planning, self._fault)
+        self.reporter = Reporter(self.desk, self.looks, self.pulls)
+        self._rules_text = ""
+        self._unproven = ""
+        self._prove_at: float | None = None
+        self._scan_at: float | None = None
+        self._sweep_at: float | None = None
+        self._recovering = False
+        self._backlog = 0
+        self._rules_after: int | None = None
+        self._plans_left = False
+
+    # --- starting ------------------------------------------------------------------------------------------------
+
+    def start(self) -> float | None:
+        """Resolve what a crash left running, order proof, the first walk and the first pull."""
+        db = self.desk.db
+        with db.transaction():
+            self.guarding.load()
+            if db.rebuilt:
+                self.desk.log("the database starts empty: everything is looked at and listed again")
+            self._recover()
+            self.looks.ask_full()
+        self._sweep_at = self.desk.clock.monotonic() + SWEEP_SOON
+        return self.step([])
+
+    def _recover(self) -> None:
+        local, remote = [], []
+        for queued in self.desk.db.queue.running():
+            assignment = msgspec.msgpack.decode(queued.run_dirs, type=Assignment)
+            (remote if queued.op.side is Side.REMOTE else local).append(assignment)
+            keys = (queued.op.node, queued.op.partner, *(move.node for move in queued.op.group))
+            self.desk.running.update({key: queued.id for key in keys if key is not None})
+        if local or remote:
+            self._recovering = True
+            self.desk.send(RecoverJob(tuple(local), tuple(remote)))
+
+    # --- the step ------------------------------------------------------------------------------------------------
+
+    def step(self, messages: list[Message]) -> float | None:
+        """Take *messages* in and do what follows; returns the monotonic time by which to be called again, or None."""
+        db = self.desk.db
+        with db.transaction():
+            for message in messages:
+                self._take(message)
+            self._timers()
+            self.intake.mark_orphans()
+            self.remote.forget_some()
+            self.remote.conclude_absences()
+            self._reapply_rules()
+            self._load_backlog()
+            self._plans_left = self._may_plan() and self.decider.work()
+            if not self._plans_left:
+                self.guarding.review()
+            look_due = self.looks.dispatch() if not self._recovering else None
+            pull_due = self.pulls.dispatch()
+            self.looks.settle_walks(self.desk.clock.now())
+        self.desk.flush()
+        self._dispatch()
+        self.asks.review()
+        self.reporter.refresh(self._unproven, self._recovering, self._may_plan())
+        self.desk.forget_ended()
+        return self._deadline(look_due, pull_due)
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Hints(names=names):
+                for directory, name in names:
+                    self.looks.hint(directory, name)
+            case Looked():
+                self._looked(message)
+            case OpsEnded():
+                self.settler.take(message)
+                if isinstance(message.job, RecoverJob) and message.last:
+                    self._recovering = False
+                self._sweep_at = min(self._sweep_at or 1e18, self.desk.clock.monotonic() + SWEEP_SOON)
+            case Pulled():
+                self.pulls.take(message)
+            case PullFailed():
+                self.pulls.failed(message)
+            case PollEnded():
+                self.pulls.polled(message)
+            case Proven():
+                self._proven(message)
+            case Unproven(why=why):
+                self.desk.came_back(Lane.LOOK)
+                self._root_lost(why)
+            case Progress():
+                self.reporter.progress(message)
+            case _:
+                self._take_rare(message)
+
+    def _take_rare(self, message: Message) -> None:
+        match message:
+            case HintsLost(why=why):
+                self.desk.log("the watcher lost events; everything is looked at again", why=why)
+                self.looks.ask_full()
+            case Unwatched(directories=directories, why=why):
+                self.reporter.unwatched = tuple("/".join(path) or "." for path in directories)
+                self.desk.log("some folders cannot be watched; they are polled", count=len(directories), why=why)
+            case Ask():
+                self.asks.take(message)
+            case Withdraw(ticket=ticket):
+                self.asks.withdraw(ticket)
+            case ClockJumped(seconds=seconds):
+                self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
+                self.looks.ask_full()
+                self.pulls.hurry()
+            case Swept(late=late):
+                self.desk.came_back(Lane.APPLY)
+                for displaced in late:
+                    self.looks.hint(displaced.path[:-1], displaced.name)
+            case JobFailed(job=job, error=error):
+                self._job_failed(job, error)
+            case Tick():
+                pass
+
+    # --- local ---------------------------------------------------------------------------------------------------
+
+    def _looked(self, looked: Looked) -> None:
+        self.desk.came_back(Lane.LOOK)
+        if looked.rules != self._rules_text:
+            self._new_rules(looked.rules)
+        self.intake.take(looked)
+
+    def _new_rules(self, text: str) -> None:
+        """Ignore rules changed: nothing is deleted by that; what they no longer name is looked at again."""
+        self._rules_text = text
+        self.decider.rules = Rules.parse(text)
+        self._rules_after = 0
+        if self.looks.started:
+            self.looks.ask_full()
+
+    def _reapply_rules(self) -> None:
+        """What was excluded at the remote side only is decided anew, a bounded number of rows a step."""
+        if self._rules_after is None:
+            return
+        nodes = self.desk.db.nodes
+        keys = nodes.unknown_because(Reason.IGNORED, self._rules_after, RULES_A_STEP)
+        for key in keys:
+            node = nodes.node(key)
+            if node is not None and isinstance(node.local, Unknown) and node.local.place is None:
+                nodes.set_local(key, Absent(), None)
+                self.desk.touch(key)
+        self._rules_after = keys[-1] if keys else None
+
+    def _proven(self, proven: Proven) -> None:
+        self.desk.came_back(Lane.LOOK)
+        self.looks.proving = False
+        self._unproven, self._prove_at = "", None
+        root = self.desk.db.nodes.node(ROOT)
+        assert root is not None
+        fingerprint = Fingerprint(proven.dev, proven.ino, 0, 0, 0)
+        if root.fingerprint is None or (root.fingerprint.dev, root.fingerprint.ino) != (proven.dev, proven.ino):
+            self.desk.db.nodes.set_local(ROOT, Present(Place(0, "")), fingerprint)
+        if not proven.same_inode:
+            self.guarding.hold_all = True
+            self.looks.asked = RunKind.DEEP
+            self.desk.log("the root is a restored copy: everything is read again and every delete is held")
+        if self.looks.asked is not None and not self.looks.walks:
+            self.looks.start_walk(self.looks.asked, self.desk.clock.now())
+        self.looks.proven = True
+
+    def _root_lost(self, why: str) -> None:
+        """A root whose identity is not proven is never scanned and never written (P8)."""
+        if not self._unproven:
+            self.desk.log("the folder cannot be proven to be the one that was tied; nothing is touched", why=why)
+        self._unproven = why
+        self.looks.proving = False
+        self.looks.abort(self.desk.clock.now())
+        self._prove_at = self.desk.clock.monotonic() + PROVE_AGAIN
+
+    def _walk_over(self, walk: Walk) -> None:
+        now = self.desk.clock.now()
+        if walk.kind is RunKind.DEEP:
+            self.desk.db.meta.set("deep scan at", str(now))
+            root = self.desk.db.nodes.node(ROOT)
+            if self.guarding.hold_all and root is not None and root.fingerprint is not None:
+                self.guarding.review()
+                self.guarding.hold_all = False
+                self.desk.keeper.keep_identity(root.fingerprint.dev, root.fingerprint.ino)
+        if self.desk.db.meta.get("deep scan at") is None:
+            self.desk.db.meta.set("deep scan at", str(now))
+        self._scan_at = self.desk.clock.monotonic() + self.desk.settings.scan_interval
+
+    def _job_failed(self, job: object, error: str) -> None:
+        self.desk.log("a job failed; its work is put back", job=type(job).__name__, error=error)
+        match job:
+            case LookJob():
+                self.desk.came_back(Lane.LOOK)
+                self.looks.came_back(job, 0, len(job.units))
+                for unit in job.units:
+                    if unit.path:
+                        self.looks.hint(unit.path[:-1], unit.path[-1])
+            case ApplyJob() | SendJob():
+                self.settler.broke(job, error)
+            case RecoverJob() | SweepJob():
+                self.desk.came_back(job.lane)
+                self._recovering = False
+            case ProveJob():
+                self.desk.came_back(Lane.LOOK)
+                self._root_lost(error)
+            case _ if (lane := getattr(job, "lane", None)) in (Lane.LIST, Lane.POLL):
+                self.desk.came_back(lane)
+                self.pulls.listing = False
+                self.pulls.wait_out(error, None)
+
+    # --- planning gates ------------------------------------------------------------------------------------------
+
+    def _fault(self) -> str:
+        """What stops everything until a person, or the world, mends it."""
+        return self._unproven or self.pulls.fatal
+
+    def _planning(self) -> bool:
+        return self._plans_left or not self._may_plan() or self._recovering
+
+    def _may_plan(self) -> bool:
+        """Plan once it is known what both sides have: on a first link, a rebuild, or after a changed history."""
+        if self._recovering or self.remote.busy or self.remote.any_position:
+            return False
+        if self.desk.db.meta.get("linked") is not None:
+            return True
+        if self.looks.completed == 0 or not self.pulls.caught_up:
+            return False
+        self.guarding.adopt_kept(self.desk.keeper.kept_holds())
+        self.desk.db.meta.set("linked", "yes")
+        return True
+
+    def _load_backlog(self) -> None:
+        """After a start, nodes whose snapshots disagree are planned again: ops can be derived at any time (P9)."""
+        if self._backlog >= 0:
+            keys = self.desk.db.nodes.disagreeing(self._backlog, 500)
+            for key in keys:
+                self.desk.touch(key)
+            self._backlog = keys[-1] if keys else -1
+
+    def _timers(self) -> None:
+        now = self.desk.clock.monotonic()
+        if self._prove_at is not None and now >= self._prove_at:
+            self._prove_at = None
+            self.looks.ask_full()
+        if self._scan_at is not None and now >= self._scan_at:
+            self._scan_at = None
+            deep_at = float(self.desk.db.meta.get("deep scan at") or 0)
+            self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
+        if self.looks.asked and not self.looks.proving and not self.looks.walks and self._prove_at is None:
+            self.looks.prove()
+        if self._sweep_at is not None and now >= self._sweep_at and not self._unproven and self.looks.proven:
+            self._sweep_at = now + SWEEP_INTERVAL
+            running = tuple(queued.key for queued in self.desk.db.queue.running())
+            job = SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running)
+            self.desk.send(job)
+
+    # --- handing out ---------------------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Hand ready ops out; their start is durable before they leave (section 5)."""
+        if self.desk.facts.paused or self._unproven or not self._may_plan():
+            return
+        if not self.looks.proven or self.looks.completed == 0:
+            return
+        with self.desk.db.transaction(durable=True):
+            jobs = self.dispatcher.work(Side.LOCAL, deletes=True)
+            if self.pulls.online and self._rules_are_in_force():
+                jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet)
+            for job in jobs:
+                self.desk.send(job)
+        self.desk.flush()
+
+    def _rules_are_in_force(self) -> bool:
+        """Nothing is uploaded before the remote's ``.syncignore`` was fetched and applied (section 6)."""
+        key = self.desk.db.nodes.find(Tree.REMOTE, (IGNORE_FILE,))
+        node = self.desk.db.nodes.node(key) if key is not None else None
+        if node is None or not isinstance(node.remote, Present):
+            return True
+        if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
+            return False
+        if not isinstance(node.local, Present) or node.local.hash is None:
+            return True
+        return node.local.hash == blake3(self._rules_text.encode("utf-8", "surrogateescape")).digest()
+
+    def _deadline(self, look_due: float | None, pull_due: float | None) -> float | None:
+        steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
+        more = self._plans_left or self.remote.busy or self.intake.orphaned or self._backlog >= 0
+        if more or self._rules_after is not None or self.desk.dirty:
+            return steady
+        dues = [due for due in (look_due, self._prove_at, self._scan_at, self._sweep_at) if due is not None]
+        if pull_due is not None:
+            dues.append(steady + max(0.0, pull_due - wall))
+        next_op = self.desk.db.queue.next_due(wall)
+        if next_op is not None:
+            dues.append(steady + max(0.0, next_op - wall))
+        return min(dues, default=None)
+
+    @property
+    def live(self) -> object:
+        """The latest LiveStatus; replaced as a whole, so that any thread may read it."""
+        return replace(self.reporter.live)

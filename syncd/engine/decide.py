@@ -1,0 +1,150 @@
+"""Derives ops: joins, plans the touched nodes, stores what the planner says. The only caller of the planner."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from syncd.engine.desk import Desk
+from syncd.model.conflict import ConflictKind
+from syncd.model.node import Absent, Kind, Node, Present, Reason, Tree, Unknown
+from syncd.model.op import Op, OpState, OpType
+from syncd.model.path import ROOT, NodeKey
+from syncd.observe.ignore import Rules
+from syncd.plan.order import touch
+from syncd.plan.planner import join, plan
+from syncd.plan.world import Context, NodePlan
+
+PLANS_A_STEP = 400
+DELETES = frozenset({OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
+
+
+@dataclass(slots=True)
+class Decider:
+    """Plans dirty nodes, a bounded number a step."""
+
+    desk: Desk
+    rules: Rules
+    seen: set[NodeKey] = field(default_factory=set)
+    pending: dict[NodeKey, None] = field(default_factory=dict)
+    is_held: Callable[[NodeKey], bool] = lambda key: False
+
+    def context(self) -> Context:
+        """Return what the planner may know of this device and moment."""
+        traits = self.desk.facts.traits
+        return Context(
+            device=self.desk.facts.device,
+            now=self.desk.clock.now(),
+            case_sensitive=traits.case_sensitive,
+            executable_bit=traits.executable_bit,
+            symlinks=traits.symlinks,
+            running=self.desk.running.__contains__,
+        )
+
+    def work(self) -> bool:
+        """Plan up to PLANS_A_STEP nodes; returns whether some are left."""
+        self._spread()
+        context = self.context()
+        for _ in range(PLANS_A_STEP):
+            if not self.pending:
+                break
+            key = next(iter(self.pending))
+            del self.pending[key]
+            self._one(key, context)
+            if self.desk.dirty:
+                self._spread()
+        if not self.pending and not self.desk.dirty:
+            self.seen.clear()
+        return bool(self.pending or self.desk.dirty)
+
+    def _spread(self) -> None:
+        """A changed node also concerns its neighbours and whoever waits for it."""
+        nodes, queue = self.desk.db.nodes, self.desk.db.queue
+        dirty, self.desk.dirty = self.desk.dirty, {}
+        for key in dirty:
+            self.seen.discard(key)
+            for other in (*touch(nodes, key), *queue.waiting_on(key)):
+                self.seen.discard(other)
+                if other != ROOT:
+                    self.pending[other] = None
+            self.pending[key] = None
+
+    def _one(self, key: NodeKey, context: Context) -> None:
+        nodes = self.desk.db.nodes
+        self.seen.add(key)
+        if key in self.desk.running or key == ROOT:
+            return
+        joined = join(nodes, key)
+        if joined is not None and joined.keep not in self.desk.running and joined.drop not in self.desk.running:
+            self._join(joined.keep, joined.drop)
+            key = joined.keep
+        node = nodes.node(key)
+        if node is None:
+            return
+        if self._exclude(node):
+            node = nodes.node(key)
+            assert node is not None
+        self._store(node, plan(nodes, key, context))
+
+    def _join(self, keep: NodeKey, drop: NodeKey) -> None:
+        nodes = self.desk.db.nodes
+        self.desk.db.queue.drop(drop)
+        self.desk.db.queue.drop(keep)
+        nodes.merge_local_into(keep, drop)
+        for tree in (Tree.LOCAL, Tree.REMOTE):
+            for child in nodes.children(tree, keep):
+                self.pending[child.id] = None
+
+    def _exclude(self, node: Node) -> bool:
+        """Ignore rules hold both ways: what they name at the remote is not brought here (S is kept)."""
+        if not isinstance(node.remote, Present) or not isinstance(node.local, Absent):
+            return False
+        path = self.desk.db.nodes.path(Tree.REMOTE, node.id)
+        if path is None or not self.rules.ignored(path, node.kind is Kind.DIRECTORY):
+            return False
+        self.desk.db.nodes.set_local(node.id, Unknown(Reason.IGNORED), None)
+        return True
+
+    def _store(self, node: Node, planned: NodePlan) -> None:
+        nodes, queue = self.desk.db.nodes, self.desk.db.queue
+        for other in planned.also_plan:
+            if other not in self.seen and other != ROOT:
+                self.pending[other] = None
+        if planned.hold is not None:
+            place = node.local.place if isinstance(node.local, Unknown | Present) else None
+            nodes.set_local(node.id, Unknown(Reason.HELD, place, planned.hold), node.fingerprint)
+        if planned.synced is not None:
+            nodes.set_synced(node.id, planned.synced)
+            self.desk.touch(node.id)
+        if planned.conflict is not None and planned.op is None:
+            self.note_conflict(node.id, planned.conflict, None)
+        if planned.forget:
+            queue.drop(node.id)
+            self._forget(node)
+        elif planned.op is None:
+            if queue.live(node.id) is not None:
+                queue.drop(node.id)
+        else:
+            self._put(node, planned.op)
+
+    def _forget(self, node: Node) -> None:
+        nodes = self.desk.db.nodes
+        if not any(nodes.has_children(tree, node.id) for tree in Tree):
+            parents = {p.place.parent for p in (node.synced, node.remote, node.local) if isinstance(p, Present)}
+            nodes.delete(node.id)
+            for parent in sorted(parents):
+                self.desk.touch(parent)
+        elif not isinstance(node.synced, Absent):
+            nodes.set_synced(node.id, Absent())
+
+    def _put(self, node: Node, op: Op) -> None:
+        if node.node_id is None and op.side == "remote":
+            self.desk.db.nodes.set_node_id(node.id, self.desk.chance.token(16))
+        now = self.desk.clock.now()
+        state = OpState.BLOCKED if op.waits or self.is_held(node.id) else OpState.READY
+        rest = now + self.desk.settings.delete_rest if op.type in DELETES else None
+        key = self.desk.chance.token(16)
+        self.desk.db.queue.put(op, state=state, key=key, not_before=rest, now=now)
+
+    def note_conflict(self, key: NodeKey, kind: ConflictKind, copy: str | None) -> None:
+        """Write a conflict row."""
+        path = "/".join(self.desk.any_path(key))
+        self.desk.db.conflicts.add(key, kind, path, copy, self.desk.clock.now())

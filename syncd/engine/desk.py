@@ -1,0 +1,145 @@
+"""The control thread's desk: what every part of the engine shares. Owns no rule; only counters, marks and lookups."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from syncd.db.connection import Database
+from syncd.model.job import DirRef, Job, Lane
+from syncd.model.node import Present, Tree, place_of
+from syncd.model.path import ROOT, NodeKey, RelPath
+from syncd.ports import Chance, Clock, Traits, Workers
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What a person may tune. Times in seconds, sizes in bytes."""
+
+    delete_rest: float = 2.0
+    guard_nodes: int = 1000
+    guard_share: float = 0.25
+    guard_floor: int = 100
+    guard_bytes: int = 10 << 30
+    guard_window: float = 600.0
+    scan_interval: float = 3600.0
+    deep_scan_interval: float = 30 * 86400.0
+    poll_seconds: float = 55.0
+    trash_retention: float = 30 * 86400.0
+    batch_ops: int = 128
+    batch_bytes: int = 16 << 20
+    apply_width: int = 3
+    send_width: int = 3
+    look_width: int = 2
+
+
+@dataclass(slots=True)
+class RootFacts:
+    """What is known of the root from root.json and the mount. Changed only by the control thread."""
+
+    device: str
+    traits: Traits
+    remote_id: str
+    space_id: str
+    paused: bool = False
+
+
+class Keeper(Protocol):
+    """Keeps a person's decisions outside the database (root.json, P9). Called before the database commits them."""
+
+    def keep_paused(self, paused: bool) -> None: ...
+    def keep_holds(self, holds: dict[str, list[str]]) -> None:
+        """Keep the undecided holds: group reason to node ids (hex)."""
+        ...
+
+    def kept_holds(self) -> dict[str, list[str]]: ...
+    def keep_identity(self, dev: int, ino: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Desk:
+    """Shared state of the engine's parts; only the control thread touches it."""
+
+    db: Database
+    clock: Clock
+    chance: Chance
+    workers: Workers
+    settings: EngineSettings
+    facts: RootFacts
+    keeper: Keeper
+    log: Callable[..., None]
+    seq: int = 1
+    running: dict[NodeKey, int] = field(default_factory=dict)
+    dirty: dict[NodeKey, None] = field(default_factory=dict)
+    ended: dict[NodeKey, int] = field(default_factory=dict)
+    in_flight: dict[Lane, int] = field(default_factory=dict)
+    outbox: list[Job] = field(default_factory=list)
+
+    # --- jobs ----------------------------------------------------------------------------------------------------
+
+    def send(self, job: Job) -> None:
+        """Hand *job* out once the current transaction is committed (a job never runs ahead of its record)."""
+        self.in_flight[job.lane] = self.in_flight.get(job.lane, 0) + 1
+        self.outbox.append(job)
+
+    def came_back(self, lane: Lane) -> None:
+        """Note that a job of *lane* ended."""
+        self.in_flight[lane] -= 1
+
+    def flush(self) -> None:
+        """Submit what was handed out; call only outside a transaction."""
+        jobs, self.outbox = self.outbox, []
+        for job in jobs:
+            self.workers.submit(job)
+
+    # --- freshness -----------------------------------------------------------------------------------------------
+
+    def touch(self, key: NodeKey) -> None:
+        """Mark a node for planning."""
+        if key != ROOT:
+            self.dirty[key] = None
+
+    def result_on(self, key: NodeKey) -> None:
+        """Note that an op on *key* just ended: looks that began before it say nothing about it any more."""
+        self.seq += 1
+        self.ended[key] = self.seq
+
+    def stale(self, key: NodeKey, began: int) -> bool:
+        """Return whether a look that began at *began* is older than a result on the node or an L ancestor."""
+        for _ in range(4096):  # deeper than any path; a cycle in L would be a bug elsewhere
+            if self.ended.get(key, 0) > began or key in self.running:
+                return True
+            if key == ROOT:
+                return False
+            node = self.db.nodes.node(key)
+            place = place_of(node.local) if node else None
+            if place is None:
+                return False
+            key = place.parent
+        return True
+
+    def forget_ended(self) -> None:
+        """Drop result marks once no look is under way that could be older than them."""
+        if not self.in_flight.get(Lane.LOOK, 0):
+            self.ended.clear()
+
+    # --- lookups -------------------------------------------------------------------------------------------------
+
+    def directory(self, key: NodeKey) -> DirRef | None:
+        """Return how to open a local directory and prove it is the one, or None when L does not have it."""
+        node = self.db.nodes.node(key)
+        if node is None or not isinstance(node.local, Present) or node.fingerprint is None:
+            return None
+        path = self.db.nodes.path(Tree.LOCAL, key)
+        return None if path is None else DirRef(path, node.fingerprint.dev, node.fingerprint.ino)
+
+    def local_path(self, key: NodeKey) -> RelPath | None:
+        """Return where L has the node."""
+        return self.db.nodes.path(Tree.LOCAL, key)
+
+    def any_path(self, key: NodeKey) -> RelPath:
+        """Return the path a person would know the node by: L's, else R's, else S's."""
+        for tree in (Tree.LOCAL, Tree.REMOTE, Tree.SYNCED):
+            path = self.db.nodes.path(tree, key)
+            if path is not None:
+                return path
+        return (f"node {key}",)

@@ -1,0 +1,311 @@
+"""Local intake: turns what looks saw into L. Decides which node a name is; never plans, never touches the disk."""
+
+from dataclasses import dataclass, field
+
+from syncd.engine.desk import Desk
+from syncd.engine.looks import Looks
+from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown
+from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
+from syncd.model.path import ROOT, NodeKey
+
+ORPHANS_A_STEP = 500
+
+
+@dataclass(slots=True)
+class LocalIntake:
+    """Writes L from looks."""
+
+    desk: Desk
+    looks: Looks
+    orphaned: bool = False
+    deep_corrupt: list[NodeKey] = field(default_factory=list)
+
+    def take(self, looked: Looked) -> None:
+        """Take one look job in: absences first, then directories, then files, so that a move is seen as one."""
+        job = looked.job
+        units = [unit for unit in looked.units if self._usable(unit, job.began)]
+        covered = {
+            (unit.directory, None if unit.whole else name) for unit in units for name in self._names_of(job, unit)
+        }
+        for unit in units:
+            for name in unit.gone:
+                self._gone(unit, name, job.began)
+        arrivals: list[tuple[UnitLooked, Seen]] = []
+        for unit in units:
+            arrivals += [(unit, seen) for seen in unit.seen if not self._in_place(unit, seen, job.began)]
+        for unit, seen in sorted(arrivals, key=lambda pair: pair[1].kind is not Kind.DIRECTORY):
+            self._arrived(unit, seen, covered, job.run)
+        for unit in units:
+            self._rest(unit, job.began, job.run)
+        self.looks.came_back(
+            job, sum(u.processed for u in looked.units), sum(u.fault is not None for u in looked.units)
+        )
+
+    def _names_of(self, job: object, unit: UnitLooked) -> tuple[str | None, ...]:
+        if unit.whole:
+            return (None,)
+        return (
+            *(s.name for s in unit.seen),
+            *unit.gone,
+            *(u.name for u in unit.unseen),
+            *(u.name for u in unit.unhashed),
+        )
+
+    # --- whether a unit may be believed --------------------------------------------------------------------------
+
+    def _usable(self, unit: UnitLooked, began: int) -> bool:
+        node = self.desk.db.nodes.node(unit.directory)
+        path = self.desk.local_path(unit.directory)
+        if node is None or path is None or isinstance(node.local, Absent):
+            return False
+        if unit.fault is UnitFault.UNREADABLE:
+            # A locked folder is not a deleted folder: L keeps its word on everything below, and it is shown.
+            if path:
+                self.desk.db.held.add(node.local.place.parent if node.local.place else ROOT, path[-1], unit.fault.value)
+            return False
+        if unit.fault is UnitFault.OTHER_FILE_SYSTEM and isinstance(node.local, Present):
+            self._set_unknown(node, node.local.place, Reason.OTHER_FILE_SYSTEM, "")
+            return False
+        moved_on = path != unit.path or self.desk.stale(unit.directory, began)
+        replaced = node.fingerprint is None or (unit.dev, unit.ino) != (node.fingerprint.dev, node.fingerprint.ino)
+        if unit.fault is not None or moved_on or replaced:
+            if not path and (unit.fault is not None or replaced):
+                self.looks.ask_full()  # the root itself: only fresh proof of identity can tell
+            elif unit.fault is not None or replaced:
+                self.looks.hint(path[:-1], path[-1])  # the parent says what became of it
+            elif unit.whole:
+                self.looks.descend([unit.directory], None)
+            else:
+                for name in self._names_of(None, unit):
+                    if name is not None:
+                        self.looks.hint(path, name)
+            return False
+        return True
+
+    # --- absences ------------------------------------------------------------------------------------------------
+
+    def _gone(self, unit: UnitLooked, name: str, began: int) -> None:
+        for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, name):
+            if self.desk.stale(node.id, began):
+                self.looks.hint(unit.path, name)
+            else:
+                self.vanish(node)
+
+    def vanish(self, node: Node) -> None:
+        """L no longer has the node; its fingerprint and hash stay, so that a move can be recognised."""
+        self.desk.db.nodes.set_local(node.id, Absent(), None)
+        self.desk.touch(node.id)
+        if node.kind is Kind.DIRECTORY:
+            self.orphaned = True
+
+    def mark_orphans(self) -> None:
+        """What lies below a vanished directory vanished with it; a bounded number of rows a call."""
+        if not self.orphaned:
+            return
+        orphans = self.desk.db.nodes.local_orphans(ORPHANS_A_STEP)
+        for key in orphans:
+            self.desk.db.nodes.set_local(key, Absent(), None)
+            self.desk.touch(key)
+        self.orphaned = bool(orphans)
+
+    # --- presences -----------------------------------------------------------------------------------------------
+
+    def _in_place(self, unit: UnitLooked, seen: Seen, began: int) -> bool:
+        """Settle a name whose place keeps its node; returns whether it is settled."""
+        occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name)
+        arriving = self.desk.db.nodes.at(Tree.REMOTE, unit.directory, seen.name)
+        under_way = any(node.id in self.desk.running for node in arriving)
+        if under_way or any(self.desk.stale(node.id, began) for node in occupants):
+            self.looks.hint(unit.path, seen.name)
+            return True
+        for node in occupants:
+            if node.kind is not seen.kind:
+                self.vanish(node)
+        same = [node for node in occupants if node.kind is seen.kind]
+        for node in same:
+            if self._is_placeholder(node):
+                self.desk.db.nodes.delete(node.id)  # its content is known only now: it may be a file that moved
+                same = []
+        if not same:
+            return False
+        node = same[0]
+        if seen.kind is Kind.DIRECTORY:
+            mover = self._directory_by_inode(seen.fingerprint)
+            if mover is not None and mover.id != node.id:
+                return False
+            descend = node.fingerprint is None or node.fingerprint.ino != seen.fingerprint.ino
+            self._put(node, unit.directory, seen)
+            if descend and not unit.whole:
+                self.looks.descend([node.id], None)
+            return True
+        self._put(node, unit.directory, seen)
+        return True
+
+    def _is_placeholder(self, node: Node) -> bool:
+        never_read = isinstance(node.local, Unknown) and self._last_hash(node) is None
+        return node.kind is Kind.FILE and never_read and node.synced == Absent() and node.remote == Absent()
+
+    def _directory_by_inode(self, fingerprint: Fingerprint) -> Node | None:
+        for node in self.desk.db.nodes.by_inode(fingerprint.dev, fingerprint.ino):
+            if node.kind is Kind.DIRECTORY and node.id != ROOT and node.id not in self.desk.running:
+                return node
+        return None
+
+    def _arrived(self, unit: UnitLooked, seen: Seen, covered: set[tuple[NodeKey, str | None]], run: int | None) -> None:
+        """Settle a name whose place does not keep a node: it came from somewhere else, or it is new."""
+        if seen.kind is Kind.DIRECTORY:
+            self._directory_arrived(unit, seen, run)
+            return
+        for node in self.desk.db.nodes.by_inode(seen.fingerprint.dev, seen.fingerprint.ino):
+            if node.kind is not seen.kind:
+                continue
+            if node.id in self.desk.running:
+                self.looks.hint(unit.path, seen.name)  # an op may be moving it right now: its result says so
+                return
+            match node.local:
+                case Absent() if self._last_hash(node) == seen.hash and seen.hash is not None:
+                    self._put(node, unit.directory, seen)
+                    return
+                case Present(place=place) if place != Place(unit.directory, seen.name):
+                    looked = (place.parent, None) in covered or (place.parent, place.name) in covered
+                    if not looked:
+                        # The old place must be seen empty in the same look before this is called a move.
+                        self.looks.together(((place.parent, place.name), (unit.directory, seen.name)))
+                        return
+                case _:
+                    continue
+        if seen.hash is not None and seen.fingerprint.size > 0:
+            twins = self.desk.db.nodes.vanished_with_hash(seen.kind, seen.hash)
+            twins = [node for node in twins if node.id not in self.desk.running]
+            if len(twins) == 1:
+                self._put(twins[0], unit.directory, seen)
+                return
+        self._insert(unit, seen)
+
+    def _directory_arrived(self, unit: UnitLooked, seen: Seen, run: int | None) -> None:
+        place = Place(unit.directory, seen.name)
+        for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name):
+            self.vanish(node)  # what stood here was displaced by a directory we know
+        mover = self._directory_by_inode(seen.fingerprint)
+        if mover is not None and not self._is_ancestor(mover.id, unit.directory):
+            was_absent = isinstance(mover.local, Absent)
+            self._put(mover, unit.directory, seen)
+            if was_absent or run is None:
+                self.looks.descend([mover.id], None)
+            return
+        key = self._insert(unit, seen)
+        if not unit.whole or run is None:
+            self.looks.descend([key], None)
+        assert self.desk.db.nodes.node(key) is not None, place
+
+    def _is_ancestor(self, key: NodeKey, below: NodeKey) -> bool:
+        while below != ROOT:
+            if below == key:
+                return True
+            node = self.desk.db.nodes.node(below)
+            if node is None or not isinstance(node.local, Present):
+                return False
+            below = node.local.place.parent
+        return False
+
+    def _last_hash(self, node: Node) -> bytes | None:
+        return self.desk.db.nodes.last_local_hash(node.id)
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def _present(self, node: Node | None, directory: NodeKey, seen: Seen) -> Present:
+        executable = seen.executable
+        if not self.desk.facts.traits.executable_bit:  # a missing trait is never observed as a change
+            known = [s for s in (node.synced, node.remote) if isinstance(s, Present)] if node else []
+            executable = known[0].executable if known else False
+        size = seen.fingerprint.size if seen.kind is not Kind.DIRECTORY else 0
+        return Present(Place(directory, seen.name), seen.hash, executable, size, seen.fingerprint.mtime_ns)
+
+    def _put(self, node: Node, directory: NodeKey, seen: Seen) -> None:
+        leftover = isinstance(node.local, Unknown) and node.local.reason is Reason.LEFTOVER
+        if leftover and node.kind is Kind.DIRECTORY:
+            state: Present | Unknown = Unknown(Reason.LEFTOVER, Place(directory, seen.name))
+        else:
+            state = self._present(node, directory, seen)
+        if state == node.local and node.fingerprint == seen.fingerprint and node.racy == seen.racy:
+            return
+        self.desk.db.nodes.set_local(node.id, state, seen.fingerprint, seen.racy)
+        self._parent_is_more_than_leftover(directory)
+        self.desk.touch(node.id)
+
+    def _insert(self, unit: UnitLooked, seen: Seen) -> NodeKey:
+        key = self.desk.db.nodes.insert(
+            seen.kind,
+            local=self._present(None, unit.directory, seen),
+            fingerprint=seen.fingerprint,
+            racy=seen.racy,
+        )
+        self._parent_is_more_than_leftover(unit.directory)
+        self.desk.touch(key)
+        return key
+
+    def _parent_is_more_than_leftover(self, directory: NodeKey) -> None:
+        """A leftover directory becomes an ordinary one as soon as something not ignored appears in it."""
+        node = self.desk.db.nodes.node(directory)
+        while node is not None and isinstance(node.local, Unknown) and node.local.reason is Reason.LEFTOVER:
+            place = node.local.place
+            if place is None:
+                return
+            self.desk.db.nodes.set_local(node.id, Present(place), node.fingerprint)
+            self.desk.touch(node.id)
+            node = self.desk.db.nodes.node(place.parent)
+
+    def _set_unknown(self, node: Node, place: Place | None, reason: Reason, detail: str) -> None:
+        state = Unknown(reason, place, detail)
+        if node.local != state:
+            self.desk.db.nodes.set_local(node.id, state, node.fingerprint, node.racy)
+            self.desk.touch(node.id)
+
+    # --- what could not be read ----------------------------------------------------------------------------------
+
+    def _rest(self, unit: UnitLooked, began: int, run: int | None) -> None:
+        names = None if unit.whole else [u.name for u in unit.unseen] + [s.name for s in unit.seen] + list(unit.gone)
+        self.desk.db.held.clear(unit.directory, names)
+        for unseen in unit.unseen:
+            self._unseen(unit, unseen, began)
+        later: list[str] = []
+        for unhashed in unit.unhashed:
+            self._unhashed(unit, unhashed, began)
+            if unhashed.busy:
+                self.looks.hint(unit.path, unhashed.name)
+            else:
+                later.append(unhashed.name)
+        self.looks.hash_whole(unit.directory, later)
+        if run is not None and unit.whole:
+            found = (self.desk.db.nodes.at(Tree.LOCAL, unit.directory, name) for name in unit.directories)
+            self.looks.descend([n.id for nodes in found for n in nodes if n.kind is Kind.DIRECTORY], run or None)
+
+    def _unseen(self, unit: UnitLooked, unseen: Unseen, began: int) -> None:
+        occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, unseen.name) if _sayable(unseen.name) else []
+        for node in occupants:
+            if not self.desk.stale(node.id, began):
+                self._set_unknown(node, Place(unit.directory, unseen.name), unseen.reason, unseen.detail)
+        if unseen.reason is not Reason.IGNORED:
+            self.desk.db.held.add(unit.directory, unseen.name, unseen.detail or unseen.reason.value)
+
+    def _unhashed(self, unit: UnitLooked, unhashed: Unhashed, began: int) -> None:
+        reason = Reason.BUSY if unhashed.busy else Reason.NOT_LOOKED
+        place = Place(unit.directory, unhashed.name)
+        occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, unhashed.name)
+        files = [node for node in occupants if node.kind is Kind.FILE]
+        for node in files:
+            if not self.desk.stale(node.id, began):
+                self._set_unknown(node, place, reason, "")
+        if not files:
+            for node in occupants:
+                self.vanish(node)
+            # Not yet a node that could be planned, but its name is taken and it is shown.
+            self.desk.db.nodes.insert(Kind.FILE, local=Unknown(reason, place), fingerprint=None)
+
+
+def _sayable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,238 @@
+"""Orders looks: hints as they settle, whole walks as resumable runs. Owns the frontier of every walk; decides nothing
+about nodes (intake does)."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from syncd.engine.desk import Desk
+from syncd.model.job import Lane, LookJob, LookUnit, ProveJob
+from syncd.model.node import Absent, Kind, Tree
+from syncd.model.path import ROOT, NodeKey, RelPath
+from syncd.observe.coalesce import Coalescer
+
+UNITS_A_JOB = 64
+ENTRIES_A_JOB = 4000
+HASH_LIMIT = 64 << 20
+SAVE_EVERY = 5.0
+FRONTIER_KEPT = 20_000
+
+
+class RunKind(StrEnum):
+    """Kinds of scan runs."""
+
+    QUICK = "quick"
+    DEEP = "deep"
+    SUBTREE = "subtree"
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk over directories in folder order: a stack of directories still to visit. Without a *run* it is ad hoc."""
+
+    kind: RunKind
+    run: int | None
+    stack: list[NodeKey]
+    in_flight: int = 0
+    processed: int = 0
+    errors: int = 0
+    saved_at: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        return not self.stack and not self.in_flight
+
+
+@dataclass(slots=True)
+class Looks:
+    """What is to be looked at, and what is being looked at."""
+
+    desk: Desk
+    coalescer: Coalescer = field(default_factory=Coalescer)
+    walks: dict[int, Walk] = field(default_factory=dict)
+    adhoc: Walk = field(default_factory=lambda: Walk(RunKind.SUBTREE, None, []))
+    asked: RunKind | None = None
+    proving: bool = False
+    proven: bool = False
+    completed: int = 0  # full walks completed since start; a barrier compares it
+    started: int = 0  # full walks started since start
+    extra: deque[tuple[tuple[NodeKey, tuple[str, ...]], ...]] = field(default_factory=deque)
+    hashing: int = 0
+    on_over: Callable[[Walk], None] = lambda walk: None
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def ask_full(self, deep: bool = False) -> int:
+        """Order a full walk that begins after this moment; returns the value *completed* reaches when it is done."""
+        if deep or self.asked is RunKind.DEEP:
+            self.asked = RunKind.DEEP
+        else:
+            self.asked = RunKind.QUICK
+        if not self.proving:
+            self.prove()
+        return self.started + 1
+
+    def prove(self) -> None:
+        """Ask for proof of the root's identity; a walk starts only from fresh proof."""
+        if not self.proving:
+            self.proving = True
+            self.desk.send(ProveJob())
+
+    def hint(self, directory: RelPath, name: str) -> None:
+        """Look at *name* in *directory* soon."""
+        self.coalescer.add(directory, name, self.desk.clock.monotonic())
+
+    def hint_node(self, key: NodeKey) -> None:
+        """Look soon at the place where L has, or last had, the node."""
+        path = self.desk.local_path(key)
+        if path:
+            self.hint(path[:-1], path[-1])
+
+    def hint_in(self, directory: NodeKey, name: str) -> None:
+        """Look soon at *name* in the directory with this key, if L has it."""
+        path = self.desk.local_path(directory)
+        if path is not None:
+            self.hint(path, name)
+
+    def descend(self, directories: Iterable[NodeKey], run: int | None) -> None:
+        """Add directories to a walk (the ad hoc one without *run*); they are visited in the order given."""
+        walk = self.walks.get(run, self.adhoc) if run is not None else self.adhoc
+        walk.stack.extend(reversed(list(directories)))
+
+    def together(self, places: Sequence[tuple[NodeKey, str]]) -> None:
+        """Look at several places in one job, so that a move can be told from a copy."""
+        self.extra.append(tuple((directory, (name,)) for directory, name in places))
+
+    def hash_whole(self, directory: NodeKey, names: Sequence[str]) -> None:
+        """Read files that were over a job's limit, each in a job of its own, without a limit."""
+        for name in names:
+            unit = self._unit(directory, (name,))
+            if unit is not None:
+                self.hashing += 1
+                self.desk.send(LookJob((unit,), self.desk.seq, hash_limit=None))
+
+    # --- handing out ---------------------------------------------------------------------------------------------
+
+    def start_walk(self, kind: RunKind, now: float) -> None:
+        """Start the full walk that was asked for; call only with the root freshly proven."""
+        self.proven, self.asked = True, None
+        stack, run = [ROOT], None
+        for active in self.desk.db.runs.active():
+            if active.kind == RunKind.DEEP.value and kind is RunKind.DEEP:
+                run, stack = active.id, self._resumed(active.cursor)
+            else:
+                # Quick walks begin anew: what was visited before a stop may have changed while nobody watched.
+                self.desk.db.runs.finish(active.id, "cancelled", now)
+        if run is None:
+            run = self.desk.db.runs.start(kind.value, json.dumps({"deep": kind is RunKind.DEEP}), now)
+        self.started += 1
+        self.walks[run] = Walk(kind, run, stack)
+
+    def _resumed(self, cursor: str | None) -> list[NodeKey]:
+        if not cursor:
+            return [ROOT]
+        keys = [self.desk.db.nodes.find(Tree.LOCAL, tuple(path)) for path in json.loads(cursor)]
+        return [key for key in keys if key is not None] or [ROOT]
+
+    def dispatch(self) -> float | None:
+        """Hand out as many looks as fit; returns when the next hint is due (monotonic), if one waits."""
+        if not self.proven:
+            return None
+        now = self.desk.clock.monotonic()
+        for directory, names in self.coalescer.due(now):
+            self._look_at_hint(directory, names)
+        while self.extra:
+            units = [unit for d, names in self.extra.popleft() if (unit := self._unit(d, names)) is not None]
+            if units:
+                self.desk.send(LookJob(tuple(units), self.desk.seq, hash_limit=HASH_LIMIT))
+        for walk in (self.adhoc, *self.walks.values()):
+            while walk.stack and self.desk.in_flight.get(Lane.LOOK, 0) < 2 * self.desk.settings.look_width:
+                self._hand_out(walk)
+        return self.coalescer.next_due()
+
+    def _look_at_hint(self, directory: RelPath, names: Sequence[str] | None) -> None:
+        nodes = self.desk.db.nodes
+        key = nodes.find(Tree.LOCAL, directory)
+        while key is None and directory:
+            directory, names = directory[:-1], (directory[-1],)
+            key = nodes.find(Tree.LOCAL, directory)
+        if key is None:
+            return
+        unit = self._unit(key, None if names is None else tuple(names))
+        if unit is not None:
+            self.desk.send(LookJob((unit,), self.desk.seq, hash_limit=HASH_LIMIT))
+
+    def _hand_out(self, walk: Walk) -> None:
+        units: list[LookUnit] = []
+        entries = 0
+        while walk.stack and len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB:
+            unit = self._unit(walk.stack.pop(), None)
+            if unit is not None:
+                units.append(unit)
+                entries += len(unit.known)
+        if units:
+            walk.in_flight += 1
+            deep = walk.kind is RunKind.DEEP
+            limit = None if deep else HASH_LIMIT
+            self.desk.send(LookJob(tuple(units), self.desk.seq, run=walk.run or 0, deep=deep, hash_limit=limit))
+
+    def _unit(self, key: NodeKey, names: tuple[str, ...] | None) -> LookUnit | None:
+        path = self.desk.db.nodes.path(Tree.LOCAL, key)
+        node = self.desk.db.nodes.node(key)
+        if path is None or node is None or node.kind is not Kind.DIRECTORY or isinstance(node.local, Absent):
+            return None
+        return LookUnit(key, path, names, self.desk.db.nodes.known(key, names))
+
+    # --- coming back ---------------------------------------------------------------------------------------------
+
+    def came_back(self, job: LookJob, processed: int, faults: int) -> None:
+        """Account for a look job that ended; *run* 0 is the ad hoc walk, None a hint."""
+        if job.hash_limit is None and job.run is None:
+            self.hashing -= 1
+        if job.run is None:
+            return
+        walk = self.adhoc if job.run == 0 else self.walks.get(job.run)
+        if walk is not None:
+            walk.in_flight -= 1
+            walk.processed += processed
+            walk.errors += faults
+
+    def settle_walks(self, now: float) -> None:
+        """Save progress, and end the walks that are over; call inside a transaction."""
+        for run, walk in list(self.walks.items()):
+            if walk.over and not self.hashing:
+                del self.walks[run]
+                self.desk.db.runs.progress(run, walk.processed, walk.errors, None)
+                self.desk.db.runs.finish(run, "completed", now)
+                self.completed = self.started
+                self.on_over(walk)
+            elif now - walk.saved_at >= SAVE_EVERY:
+                walk.saved_at = now
+                paths = [self.desk.local_path(key) for key in walk.stack[:FRONTIER_KEPT]]
+                whole = len(walk.stack) <= FRONTIER_KEPT and not walk.in_flight
+                cursor = json.dumps([path for path in paths if path is not None]) if whole else None
+                self.desk.db.runs.progress(run, walk.processed, walk.errors, cursor)
+
+    def abort(self, now: float) -> None:
+        """Give up every walk: the root is not proven any more. Nothing is concluded from what was not visited."""
+        for run in list(self.walks):
+            self.desk.db.runs.finish(run, "cancelled", now)
+        self.walks.clear()
+        self.adhoc.stack.clear()
+        self.extra.clear()
+        self.proven = False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being, or waits to be, looked at."""
+        return (
+            not self.walks
+            and self.adhoc.over
+            and not self.extra
+            and not self.hashing
+            and self.asked is None
+            and not self.proving
+            and not self.desk.in_flight.get(Lane.LOOK, 0)
+        )

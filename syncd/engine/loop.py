@@ -1,0 +1,51 @@
+"""The control thread's loop: drain the inbox, step, sleep until something happens or is due. Owns no decision."""
+
+import queue
+from collections.abc import Callable
+from typing import Protocol
+
+from syncd.model.observation import ClockJumped, Message
+from syncd.ports import Clock
+
+BATCH = 256
+JUMP = 30.0
+"""Seconds by which wall-clock time must outrun the monotonic clock to count as a suspend."""
+
+
+class Stepper(Protocol):
+    """What the loop drives."""
+
+    def start(self) -> float | None: ...
+    def step(self, messages: list[Message]) -> float | None: ...
+
+
+def run(engine: Stepper, inbox: "queue.SimpleQueue[Message | None]", clock: Clock, stopped: Callable[[], bool]) -> None:
+    """Drive *engine* until *stopped*; a None in the inbox only wakes the loop up."""
+    deadline = engine.start()
+    wall, steady = clock.now(), clock.monotonic()
+    while not stopped():
+        messages = _drain(inbox, deadline, clock)
+        jump = (clock.now() - wall) - (clock.monotonic() - steady)
+        wall, steady = clock.now(), clock.monotonic()
+        if jump > JUMP:
+            messages.append(ClockJumped(jump))
+        if stopped():
+            return
+        deadline = engine.step(messages)
+
+
+def _drain(inbox: "queue.SimpleQueue[Message | None]", deadline: float | None, clock: Clock) -> list[Message]:
+    """Wait for the first message or the deadline, then take what else is there."""
+    messages: list[Message] = []
+    timeout = None if deadline is None else max(0.0, deadline - clock.monotonic())
+    try:
+        first = inbox.get(timeout=timeout) if timeout != 0 else inbox.get_nowait()
+        while True:
+            if first is not None:
+                messages.append(first)
+            if len(messages) >= BATCH:
+                break
+            first = inbox.get_nowait()
+    except queue.Empty:
+        pass
+    return messages

@@ -1,0 +1,146 @@
+"""Keeps R fresh: pages of changes, full listings, the long poll, and patience while the remote is away."""
+
+from dataclasses import dataclass
+
+from syncd.engine.desk import Desk
+from syncd.engine.receive import RemoteIntake
+from syncd.execute.retry import next_retry_at
+from syncd.model.job import Lane, PollJob, PullJob
+from syncd.model.observation import PollEnded, Pulled, PullFailed, PullFault
+
+LISTING_PAGE = 2000
+CHANGES_PAGE = 500
+FATAL = {PullFault.OTHER_REMOTE, PullFault.UNAUTHORISED}
+
+
+@dataclass(slots=True)
+class Pulls:
+    """The state of our conversation with the remote's change feed."""
+
+    desk: Desk
+    intake: RemoteIntake
+    online: bool = False
+    fatal: str = ""
+    detail: str = "not reached yet"
+    attempts: int = 0
+    retry_at: float | None = None
+    wanted: bool = True
+    listing: bool = False
+    caught_up: bool = False
+    completed: int = 0  # pulls that reached the end of the feed; a barrier compares it
+    begun: int = 0
+    listed: int = 0
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def ask(self) -> int:
+        """Order a pull that begins after this moment; returns the value *completed* reaches when it is done."""
+        self.wanted = True
+        return self.begun + 1
+
+    def hurry(self) -> None:
+        """Do not wait out the backoff (a suspend ended, a person asked)."""
+        self.retry_at = None
+        self.attempts = 0
+        self.fatal = ""
+        self.wanted = True
+
+    def dispatch(self) -> float | None:
+        """Start what is due; returns the wall-clock time of the next try, if one is being waited for."""
+        if self.fatal:
+            return None
+        if self.retry_at is not None and self.desk.clock.now() < self.retry_at:
+            return self.retry_at
+        if self.intake.busy or self.desk.in_flight.get(Lane.LIST, 0):
+            return None
+        cursor = self.desk.db.meta.get("cursor")
+        if cursor is None and not self.listing:
+            if self.desk.running:
+                return None  # ops under way still speak the old history
+            self._begin_listing()
+        elif self.wanted and not self.listing:
+            self.wanted = False
+            self.begun += 1
+            self.desk.send(PullJob(cursor, limit=CHANGES_PAGE))
+        elif self.caught_up and cursor is not None and not self.desk.in_flight.get(Lane.POLL, 0):
+            self.desk.send(PollJob(cursor, self.desk.settings.poll_seconds))
+        return None
+
+    def _begin_listing(self) -> None:
+        self.listing, self.listed, self.caught_up = True, 0, False
+        self.begun += 1
+        self.wanted = False
+        self.intake.begin_listing()
+        self.desk.send(PullJob(None, limit=LISTING_PAGE))
+
+    # --- coming back ---------------------------------------------------------------------------------------------
+
+    def take(self, pulled: Pulled) -> None:
+        """Take a page in and ask for the next."""
+        self.desk.came_back(Lane.LIST)
+        if pulled.identity is not None and not self._is_ours(pulled):
+            return
+        self.online, self.detail, self.attempts, self.retry_at = True, "online", 0, None
+        self.intake.take(pulled)
+        if pulled.full:
+            self.listed += len(pulled.changes)
+            if pulled.next is not None:
+                self.desk.send(PullJob(None, pulled.next, LISTING_PAGE))
+            else:
+                # The cursor was taken before the first page: what changed meanwhile is replayed now.
+                self.listing = False
+                self.desk.send(PullJob(pulled.cursor, limit=CHANGES_PAGE))
+        elif pulled.more:
+            self.desk.send(PullJob(pulled.cursor, limit=CHANGES_PAGE))
+        else:
+            self.caught_up = True
+            self.completed = self.begun
+
+    def _is_ours(self, pulled: Pulled) -> bool:
+        identity = pulled.identity
+        assert identity is not None
+        facts = self.desk.facts
+        if (identity.remote_id, identity.space_id) == (facts.remote_id, facts.space_id):
+            return True
+        self._fatal(
+            "what answers is another hub or space than this folder was tied to; check the address, or init again"
+        )
+        return False
+
+    def failed(self, failure: PullFailed) -> None:
+        """Note why a pull or poll failed and decide when to try again."""
+        self.desk.came_back(failure.job.lane)
+        self.caught_up = False
+        match failure.fault:
+            case PullFault.EXPIRED | PullFault.HISTORY:
+                if failure.fault is PullFault.HISTORY:
+                    self.intake.begin_history()
+                self.desk.db.meta.delete("cursor")
+                self.listing = False
+                self.desk.log(f"{failure.fault.value}: everything is listed again", why=failure.why)
+            case PullFault.OTHER_REMOTE | PullFault.UNAUTHORISED:
+                self._fatal(failure.why)
+            case PullFault.OFFLINE | PullFault.NONSENSE:
+                if isinstance(failure.job, PullJob) and failure.job.cursor is None:
+                    self.listing = False
+                self.wait_out(failure.why, failure.retry_after)
+
+    def wait_out(self, why: str, retry_after: float | None) -> None:
+        """The remote is away: try again later, with growing patience."""
+        self.online, self.detail, self.wanted = False, why, True
+        self.attempts += 1
+        self.retry_at = next_retry_at(self.attempts, self.desk.clock, self.desk.chance, retry_after)
+
+    def _fatal(self, why: str) -> None:
+        self.online, self.fatal, self.detail, self.listing = False, why, why, False
+
+    def polled(self, ended: PollEnded) -> None:
+        """The long poll came back: it says only "come and pull", and is a periodic poll when it says nothing."""
+        self.desk.came_back(Lane.POLL)
+        self.wanted = True
+
+    @property
+    def quiet(self) -> bool:
+        """Whether R is as fresh as it can be."""
+        idle = not self.desk.in_flight.get(Lane.LIST, 0) and not self.listing and not self.intake.busy
+        return idle and not self.wanted and self.caught_up

@@ -1,0 +1,179 @@
+"""Remote intake: pages of changes and listings become R. R only moves forward; rows and cursor are one transaction."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from syncd.engine.carry import after_own_commit
+from syncd.engine.desk import Desk
+from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, State, Tree, Unknown, Version
+from syncd.model.observation import Pulled
+from syncd.model.path import ROOT, ROOT_ID, NodeKey
+from syncd.model.remote import Change, RemoteNode
+
+UNLISTED_A_STEP = 500
+FORGOTTEN_A_STEP = 2000
+EPOCH = "history epoch"
+
+
+@dataclass(slots=True)
+class RemoteIntake:
+    """Writes R from what the remote says."""
+
+    desk: Desk
+    generation: int = 0
+    absences_due: bool = False
+
+    @property
+    def forgetting(self) -> bool:
+        """Whether S is still being forgotten after the remote's history changed (survives a restart)."""
+        return self.desk.db.meta.get(EPOCH) == "forget"
+
+    @property
+    def any_position(self) -> bool:
+        """Whether positions start anew: the listing that follows a changed history is under way."""
+        return self.desk.db.meta.get(EPOCH) is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether conclusions of a full listing are still being drawn, a bounded number of rows a step."""
+        return self.absences_due or self.forgetting
+
+    def begin_listing(self) -> None:
+        """A full listing starts: what it does not name is absent at its end, and not before."""
+        self.generation = self.desk.db.nodes.begin_listing()
+        self.absences_due = False
+
+    def begin_history(self) -> None:
+        """The remote's history is another: S is empty for planning, nothing is deleted (section 7)."""
+        self.desk.db.meta.set(EPOCH, "forget")
+
+    def forget_some(self) -> None:
+        """Forget S, a bounded number of rows a step. A version that L had moved on from counts as superseded."""
+        if self.forgetting and self.desk.db.nodes.forget_synced(FORGOTTEN_A_STEP) == 0:
+            self.desk.db.meta.set(EPOCH, "list")
+
+    def take(self, pulled: Pulled) -> None:
+        """Write one page and its cursor."""
+        for change in pulled.changes:
+            self._take_one(change, listed=pulled.full)
+        if not pulled.full:
+            self.desk.db.meta.set("cursor", pulled.cursor)
+        elif pulled.next is None:
+            self.desk.db.meta.set("cursor", pulled.cursor)
+            self.absences_due = True
+
+    def conclude_absences(self) -> None:
+        """At the end of a listing: nodes it did not name are gone at the remote."""
+        if not self.absences_due:
+            return
+        keys = self.desk.db.nodes.unlisted(self.generation, UNLISTED_A_STEP)
+        for key in keys:
+            self.write(key, Absent())
+        if not keys:
+            self.absences_due = False
+            self.desk.db.meta.delete(EPOCH)
+
+    def take_nodes(self, nodes: Iterable[RemoteNode]) -> None:
+        """Write states that came with an outcome (what the remote has instead of what an op expected)."""
+        for node in nodes:
+            self._take_one(Change(node), listed=False)
+
+    # --- one node ------------------------------------------------------------------------------------------------
+
+    def _take_one(self, change: Change, listed: bool) -> None:
+        said = change.node
+        if said.node_id == ROOT_ID:
+            return
+        node = self.desk.db.nodes.by_node_id(said.node_id)
+        if node is None:
+            if said.deleted:
+                return  # came and went while this device was away
+            key = self.desk.db.nodes.insert(said.kind, node_id=said.node_id)
+            node = self.desk.db.nodes.node(key)
+            assert node is not None
+        elif node.kind is not said.kind:
+            if node.synced != Absent() or not isinstance(node.remote, Unknown):
+                self.desk.log("the remote changed the kind of a node; it is left alone", node=said.node_id.hex())
+                return
+            self.desk.db.nodes.set_kind(node.id, said.kind)  # a placeholder known only as somebody's parent
+        if listed:
+            self.desk.db.nodes.note_listed(node.id, self.generation)
+        if self._is_older(node, said.version):
+            return
+        state = self.state_of(said)
+        if change.key and node.id not in self.desk.running:
+            self._own_key(node, change.key, state)
+        self.write(node.id, state)
+
+    def _is_older(self, node: Node, version: Version) -> bool:
+        known = node.remote.version if isinstance(node.remote, Present | Absent) else None
+        if known is None or self.any_position:
+            return False
+        return version.position < known.position
+
+    def _own_key(self, node: Node, key: bytes, state: State) -> None:
+        """An op of ours whose outcome was never learnt did happen: S becomes what it committed."""
+        queued = self.desk.db.queue.by_key(key)
+        if queued is None or isinstance(state, Unknown):
+            return
+        self.desk.db.nodes.set_synced(node.id, after_own_commit(node, queued.op, state))
+        self.desk.db.queue.forget(queued.id)
+
+    def state_of(self, said: RemoteNode) -> Present | Absent:
+        """Return R for what the remote says; parents that are not known yet get a placeholder row."""
+        if said.deleted:
+            return Absent(said.version)
+        content = said.content
+        return Present(
+            Place(self.key_of(said.parent_id), said.name),
+            content.hash if content else None,
+            said.executable,
+            content.size if content else 0,
+            said.mtime_ns,
+            said.version,
+            content.manifest if content else None,
+        )
+
+    def key_of(self, node_id: bytes) -> NodeKey:
+        """Return the local key of a directory the remote named."""
+        if node_id == ROOT_ID:
+            return ROOT
+        node = self.desk.db.nodes.by_node_id(node_id)
+        if node is not None:
+            return node.id
+        return self.desk.db.nodes.insert(Kind.DIRECTORY, node_id=node_id, remote=Unknown(Reason.NOT_LOOKED))
+
+    def write(self, key: NodeKey, state: State) -> None:
+        """Set R, remember the version it supersedes, and have the node planned."""
+        node = self.desk.db.nodes.node(key)
+        if node is None or node.remote == state:
+            return
+        was = node.remote.version if isinstance(node.remote, Present | Absent) else None
+        now = state.version if isinstance(state, Present | Absent) else None
+        if was is not None and was != now:
+            self.desk.db.nodes.add_past_version(key, was)
+        self.desk.db.nodes.set_remote(key, state)
+        self._look_at_holds_again(node)
+        if isinstance(state, Present) and isinstance(node.synced, Present) and same_fields(state, node.synced):
+            self.desk.db.nodes.set_synced(key, state)  # only the version moved: nothing to plan, S names it
+        self.desk.touch(key)
+        moved = isinstance(state, Absent) != isinstance(node.remote, Absent)
+        if node.kind is Kind.DIRECTORY and moved:
+            for child in self.desk.db.nodes.children(Tree.REMOTE, key):
+                self.desk.touch(child.id)
+
+    def _look_at_holds_again(self, node: Node) -> None:
+        """What was held or excluded because of its name at the remote is decided anew when that name changes."""
+        twins = []
+        if isinstance(node.remote, Present) and not self.desk.facts.traits.case_sensitive:
+            place = node.remote.place
+            twins = self.desk.db.nodes.at_folded(Tree.REMOTE, place.parent, place.name)
+        for held in (node, *twins):
+            if isinstance(held.local, Unknown) and held.local.place is None:
+                self.desk.db.nodes.set_local(held.id, Absent(), None)
+                self.desk.touch(held.id)
+
+
+def same_fields(one: Present, other: Present) -> bool:
+    """Return whether place, content and executable bit agree; versions and times do not decide."""
+    return (one.place, one.hash, one.executable) == (other.place, other.hash, other.executable)

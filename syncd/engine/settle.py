@@ -1,0 +1,217 @@
+"""Settles results: in one transaction S advances and the op ends (P4), or the op goes back with what was learnt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from syncd.db.queue import QueuedOp
+from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_swap, is_create
+from syncd.engine.desk import Desk
+from syncd.engine.guarding import Guarding
+from syncd.engine.looks import Looks
+from syncd.engine.receive import RemoteIntake
+from syncd.execute.retry import next_retry_at
+from syncd.model.conflict import ConflictKind
+from syncd.model.job import ApplyJob, RecoverJob, SendJob
+from syncd.model.node import Absent, Fingerprint, Node, Place, Present, Reason, Tree, Unknown
+from syncd.model.observation import Ending, LocalAfter, OpResult, OpsEnded
+from syncd.model.op import Op, OpType, Side
+from syncd.model.remote import RemoteNode
+
+STALE_DELAY = 0.25
+STALE_MOST = 30.0
+MOVES = frozenset({OpType.LOCAL_MOVE, OpType.SET_ASIDE, OpType.LOCAL_SWAP})
+
+
+@dataclass(slots=True)
+class Settler:
+    """Writes what became of ops."""
+
+    desk: Desk
+    looks: Looks
+    remote: RemoteIntake
+    guarding: Guarding
+    note_conflict: Callable[[int, ConflictKind, str | None], None]
+    ask_pull: Callable[[], int]
+    root_lost: Callable[[str], None]
+    went_offline: Callable[[str, float | None], None]
+    answered: dict[int, set[int]] = field(default_factory=dict)
+
+    def take(self, ended: OpsEnded) -> None:
+        """Settle the results of a job, or of a part of it."""
+        destructive = False
+        for result in ended.results:
+            destructive |= self._one(result)
+        if destructive:
+            self.guarding.save()
+        if ended.last:
+            self.desk.came_back(ended.job.lane)
+            self._unanswered(ended)
+
+    def _unanswered(self, ended: OpsEnded) -> None:
+        """An op of the job that got no answer is still marked running: it goes back, and is looked into."""
+        job = ended.job
+        assignments = (*job.local, *job.remote) if isinstance(job, RecoverJob) else job.assignments
+        for assignment in assignments:
+            queued = self.desk.db.queue.get(assignment.op_id)
+            if queued is not None and self.desk.running.get(queued.op.node) == queued.id:
+                self._one(OpResult(queued.id, Ending.RETRY, error_class="unanswered", error="no result was reported"))
+
+    def broke(self, job: ApplyJob | SendJob, error: str) -> None:
+        """A job ended in an error nobody foresaw: its ops go back with growing patience."""
+        self.desk.came_back(job.lane)
+        for assignment in job.assignments:
+            if self.desk.running.get(assignment.op.node) == assignment.op_id:
+                self._one(OpResult(assignment.op_id, Ending.RETRY, error_class="internal", error=error))
+
+    def _one(self, result: OpResult) -> bool:
+        queued = self.desk.db.queue.get(result.op_id)
+        if queued is None:
+            return False
+        op = queued.op
+        for key in (op.node, *(() if op.partner is None else (op.partner,)), *(m.node for m in op.group)):
+            if self.desk.running.get(key) == queued.id:
+                del self.desk.running[key]
+            self.desk.result_on(key)
+            self.desk.touch(key)
+        for displaced in result.displaced:
+            self.looks.hint(displaced.path[:-1], displaced.name)
+        match result.ending:
+            case Ending.DONE:
+                self._done(queued, result)
+                return op.destructive
+            case Ending.LEFTOVER:
+                self._leftover(queued)
+            case Ending.STALE:
+                self._stale(queued, result)
+            case Ending.RETRY:
+                self._retry(queued, result)
+            case Ending.REFUSED:
+                self.desk.db.queue.park(queued.id, result.error_class or "refused", result.error)
+                self._tell(queued, "refused", result.error)
+            case Ending.NOT_DONE:
+                if op.side is Side.REMOTE:
+                    self.desk.db.queue.abandon(queued.id, self.desk.clock.now())
+                else:
+                    self.desk.db.queue.finish(queued.id)
+                    self._look_again(op)
+        return False
+
+    # --- done ----------------------------------------------------------------------------------------------------
+
+    def _done(self, queued: QueuedOp, result: OpResult) -> None:
+        op = queued.op
+        node = self.desk.db.nodes.node(op.node)
+        if node is not None:
+            if op.side is Side.REMOTE:
+                self._done_remote(op, result)
+            else:
+                self._done_local(op, node, result)
+        if op.conflict is not None or result.displaced:
+            copy = result.displaced[0].name if result.displaced else op.aside
+            self.note_conflict(op.node, op.conflict or ConflictKind.EDIT_EDIT, copy)
+        if op.destructive:
+            self.guarding.note_done(op.side, op.bytes_at_stake)
+        self._tell(queued, "done", "")
+        self.desk.db.queue.finish(queued.id)
+
+    def _done_remote(self, op: Op, result: OpResult) -> None:
+        for said in result.remote:
+            node = self.desk.db.nodes.by_node_id(said.node_id)
+            if node is not None:
+                state = self.remote.state_of(said)
+                self.desk.db.nodes.set_synced(node.id, after_own_commit(node, op, state))
+                self._forward(node, said, state)
+
+    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent) -> None:
+        known = node.remote.version if isinstance(node.remote, Present | Absent) else None
+        if known is None or said.version.position >= known.position:
+            self.remote.write(node.id, state)
+
+    def _done_local(self, op: Op, node: Node, result: OpResult) -> None:
+        nodes = self.desk.db.nodes
+        after = result.local
+        if op.type is OpType.LOCAL_DELETE:
+            nodes.set_local(node.id, Absent(), None)
+        elif after is not None:
+            nodes.set_local(node.id, self._local_state(op, node, after), after.fingerprint)
+        nodes.set_synced(node.id, after_local_op(node, op))
+        if op.type is OpType.LOCAL_SWAP and op.partner is not None and op.source is not None:
+            self._partner_moved(op.partner, op.source, result.partner_local)
+        if op.type in MOVES and op.source is not None:
+            self.looks.hint_in(op.source.parent, op.source.name)
+        if is_create(op) and op.type is OpType.LOCAL_MKDIR:
+            for child in nodes.children(Tree.REMOTE, node.id):
+                self.desk.touch(child.id)
+        if after is not None and result.displaced:
+            self.looks.hint_in(op.place.parent, op.place.name)
+
+    def _local_state(self, op: Op, node: Node, after: LocalAfter) -> Present:
+        was = node.local if isinstance(node.local, Present) else None
+        place = op.place
+        if was is not None and op.type in (OpType.DOWNLOAD, OpType.CONFLICT, OpType.LOCAL_CHMOD):
+            place = was.place
+        content = after.hash
+        if content is None and was is not None and op.type in (*MOVES, OpType.LOCAL_CHMOD):
+            content = was.hash
+        size = 0 if op.kind == "directory" else after.fingerprint.size
+        executable = after.executable
+        if not self.desk.facts.traits.executable_bit:
+            executable = op.executable if was is None else was.executable
+        return Present(place, content, executable, size, after.fingerprint.mtime_ns)
+
+    def _partner_moved(self, key: int, place: Place, after: LocalAfter | None) -> None:
+        partner = self.desk.db.nodes.node(key)
+        if partner is None or not isinstance(partner.local, Present):
+            return
+        moved = Present(place, partner.local.hash, partner.local.executable, partner.local.size, partner.local.mtime_ns)
+        fingerprint: Fingerprint | None = after.fingerprint if after is not None else partner.fingerprint
+        self.desk.db.nodes.set_local(key, moved, fingerprint)
+        self.desk.db.nodes.set_synced(key, displaced_by_swap(partner, place))
+
+    def _leftover(self, queued: QueuedOp) -> None:
+        """The directory holds only ignored content here: it stays, unsynced, until something else appears in it."""
+        op = queued.op
+        node = self.desk.db.nodes.node(op.node)
+        if node is not None and isinstance(node.local, Present):
+            unknown = Unknown(Reason.LEFTOVER, node.local.place, "only ignored content is left in it")
+            self.desk.db.nodes.set_local(node.id, unknown, node.fingerprint)
+            self.desk.db.nodes.set_synced(node.id, Absent())
+        self._tell(queued, "kept", "it holds only ignored content")
+        self.desk.db.queue.finish(queued.id)
+
+    # --- not done ------------------------------------------------------------------------------------------------
+
+    def _stale(self, queued: QueuedOp, result: OpResult) -> None:
+        """The world moved: take what was learnt, look again, and let a plan from fresh snapshots replace the op."""
+        self.remote.take_nodes(result.remote)
+        delay = min(STALE_MOST, STALE_DELAY * 2 ** min(queued.attempts, 10))
+        self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, "outdated", result.error)
+        self._look_again(queued.op)
+        if queued.op.side is Side.REMOTE:
+            self.ask_pull()
+
+    def _look_again(self, op: Op) -> None:
+        for place in (op.place, op.source):
+            if place is not None:
+                self.looks.hint_in(place.parent, place.name)
+        self.looks.hint_node(op.node)
+
+    def _retry(self, queued: QueuedOp, result: OpResult) -> None:
+        at = next_retry_at(queued.attempts + 1, self.desk.clock, self.desk.chance, result.retry_after)
+        self.desk.db.queue.retry(queued.id, at, result.error_class, result.error)
+        if result.error_class == "root gone":
+            self.root_lost(result.error)
+        elif result.error_class == "offline":
+            self.went_offline(result.error, result.retry_after)
+
+    def _tell(self, queued: QueuedOp, outcome: str, why: str) -> None:
+        op = queued.op
+        self.desk.db.activity.add(
+            at=self.desk.clock.now(),
+            node=op.node,
+            path="/".join(self.desk.any_path(op.node)),
+            what=op.type.value,
+            why=why or (op.conflict.value if op.conflict else ""),
+            outcome=outcome,
+            size=op.size,
+        )
