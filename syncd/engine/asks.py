@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from syncd.engine.desk import Desk
 from syncd.engine.guarding import Guarding
 from syncd.engine.looks import Looks
+from syncd.engine.personal import KEEP_BOTH, KEEP_MINE, KEEP_THEIRS, Errands
 from syncd.engine.pulls import Pulls
-from syncd.model.node import Reason
+from syncd.model.node import Reason, Tree
 from syncd.model.observation import Ask, Reply, Verb
 from syncd.model.op import OpState
 
 FINE, FAILED, USAGE, WAITS = 0, 1, 2, 3
+PARKED_AT_ONCE = 100_000
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class Asks:
     looks: Looks
     pulls: Pulls
     guarding: Guarding
+    errands: Errands
     reply: Callable[[Reply], None]
     planning: Callable[[], bool]
     fault: Callable[[], str]
@@ -54,7 +57,7 @@ class Asks:
             case Verb.RESOLVE:
                 self._resolve(ask, arguments)
             case Verb.RETRY:
-                count = self.desk.db.queue.release_failed()
+                count = self._release_failed()
                 self.pulls.hurry()
                 self.reply(Reply(ask.ticket, FINE, f"{count} parked ops are tried again"))
             case _:
@@ -75,24 +78,42 @@ class Asks:
         except (KeyError, ValueError):
             self.reply(Reply(ask.ticket, USAGE, "approve needs the number of a held group; 'syncd approve' lists them"))
             return
-        if all(group != open_group.id for open_group in self.desk.db.decisions.all_undecided()):
+        if self.guarding.open_group(group) is None:
             self.reply(Reply(ask.ticket, FAILED, f"no held group {group}; 'syncd approve' lists them"))
         elif arguments.get("decision") == "refuse":
             self.reply(Reply(ask.ticket, FINE, f"refused: {self.guarding.refuse(group)} nodes are brought back"))
         else:
             self.reply(Reply(ask.ticket, FINE, f"allowed: {self.guarding.allow(group)} nodes are let go"))
 
+    def _release_failed(self) -> int:
+        parked = self.desk.db.queue.in_state(OpState.FAILED, PARKED_AT_ONCE)
+        for queued in parked:
+            self.desk.db.queue.release(queued.id)
+        return len(parked) + self.desk.db.queue.hurry()
+
     def _resolve(self, ask: Ask, arguments: dict[str, str]) -> None:
         conflicts = self.desk.db.conflicts
         wanted = arguments.get("id", "")
-        resolution = arguments.get("resolution", "keep both")
+        resolution = arguments.get("resolution", KEEP_BOTH)
+        if resolution not in (KEEP_MINE, KEEP_THEIRS, KEEP_BOTH):
+            self.reply(Reply(ask.ticket, USAGE, f"a conflict is resolved by {KEEP_MINE}, {KEEP_THEIRS} or {KEEP_BOTH}"))
+            return
         rows = [row for row in conflicts.open() if wanted in ("all", str(row.id))]
         if not rows:
             self.reply(Reply(ask.ticket, FAILED, f"no open conflict {wanted}; 'syncd conflicts' lists them"))
             return
+        troubles: list[str] = []
+        left = [len(rows)]
+
+        def one_done(fine: bool, why: str) -> None:
+            left[0] -= 1
+            troubles.extend([why] if why else [])
+            if left[0] == 0:
+                text = f"{len(rows)} resolved: {resolution}" if not troubles else "; ".join(troubles)
+                self.reply(Reply(ask.ticket, FINE if not troubles else FAILED, text))
+
         for row in rows:
-            conflicts.resolve(row.id, resolution, self.desk.clock.now())
-        self.reply(Reply(ask.ticket, FINE, f"{len(rows)} resolved: {resolution}"))
+            self.errands.begin(row.id, resolution, one_done)
 
     # --- barriers ------------------------------------------------------------------------------------------------
 
@@ -127,20 +148,21 @@ class Asks:
         if counts.get(OpState.READY, 0) or counts.get(OpState.RUNNING, 0):
             return -1
         blocked = counts.get(OpState.BLOCKED, 0) + counts.get(OpState.FAILED, 0)
-        if blocked or self.desk.db.decisions.all_undecided() or self.desk.db.conflicts.open():
+        if blocked or self.desk.db.decisions.undecided() or self.desk.db.conflicts.open_count():
             return WAITS
         return FINE
 
     def summary(self, code: int) -> str:
         """Say in one line how things stand."""
         if code == FINE:
-            held = sum(self.desk.db.nodes.count_unknown(reason) for reason in (Reason.HELD, Reason.UNREADABLE))
+            unknown = self.desk.db.nodes.unknown_counts(Tree.LOCAL)
+            held = unknown.get(Reason.HELD, 0) + unknown.get(Reason.UNREADABLE, 0)
             return "in sync" if not held else f"in sync, but for {held} that cannot be synced here; see 'syncd status'"
         counts = self.desk.db.queue.counts()
         parts = []
-        if open_conflicts := len(self.desk.db.conflicts.open()):
+        if open_conflicts := self.desk.db.conflicts.open_count():
             parts.append(f"{open_conflicts} conflicts ('syncd conflicts')")
-        if groups := len(self.desk.db.decisions.all_undecided()):
+        if groups := len(self.desk.db.decisions.undecided()):
             parts.append(f"{groups} held groups ('syncd approve')")
         if failed := counts.get(OpState.FAILED, 0):
             parts.append(f"{failed} parked ops ('syncd status')")

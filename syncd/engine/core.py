@@ -11,13 +11,15 @@ import msgspec
 from blake3 import blake3
 
 from syncd.db.connection import Database
+from syncd.db.runs import RunKind
 from syncd.engine.asks import Asks
 from syncd.engine.decide import Decider
 from syncd.engine.desk import Desk, EngineSettings, Keeper, RootFacts
 from syncd.engine.dispatch import Dispatcher
 from syncd.engine.guarding import Guarding
 from syncd.engine.intake import LocalIntake
-from syncd.engine.looks import Looks, RunKind, Walk
+from syncd.engine.looks import Looks, Walk
+from syncd.engine.personal import Errands
 from syncd.engine.pulls import Pulls
 from syncd.engine.receive import RemoteIntake
 from syncd.engine.report import Reporter
@@ -47,13 +49,14 @@ from syncd.model.observation import (
 )
 from syncd.model.op import Side
 from syncd.model.path import ROOT
-from syncd.observe.ignore import IGNORE_FILE, Rules
+from syncd.observe.ignore import RULES_NAME, Rules
 from syncd.ports import Chance, Clock, Workers
 
 PROVE_AGAIN = 10.0
 SWEEP_SOON = 5.0
 SWEEP_INTERVAL = 3600.0
 RULES_A_STEP = 1000
+BACKLOG_A_STEP = 500
 
 
 class Engine:
@@ -78,19 +81,21 @@ class Engine:
         self.remote = RemoteIntake(self.desk)
         self.pulls = Pulls(self.desk, self.remote)
         self.guarding = Guarding(self.desk)
-        self.decider = Decider(self.desk, Rules.parse(""), is_held=self.guarding.is_held)
+        self.decider = Decider(self.desk, Rules.parse(""), guarding=self.guarding, look_again=self.looks.hint_node)
         self.dispatcher = Dispatcher(self.desk)
         self.settler = Settler(
             self.desk,
             self.looks,
             self.remote,
-            self.guarding,
             self.decider.note_conflict,
             self.pulls.ask,
             self._root_lost,
             self.pulls.wait_out,
         )
-        self.asks = Asks(self.desk, self.looks, self.pulls, self.guarding, reply, self._planning, self._fault)
+        self.errands = Errands(self.desk, self.looks)
+        self.asks = Asks(
+            self.desk, self.looks, self.pulls, self.guarding, self.errands, reply, self._planning, self._fault
+        )
         self.reporter = Reporter(self.desk, self.looks, self.pulls)
         self._rules_text = ""
         self._unproven = ""
@@ -108,16 +113,17 @@ class Engine:
         """Resolve what a crash left running, order proof, the first walk and the first pull."""
         db = self.desk.db
         with db.transaction():
-            self.guarding.load()
             if db.rebuilt:
                 self.desk.log("the database starts empty: everything is looked at and listed again")
+            self.errands.fail_interrupted()
             self._recover()
             self.looks.ask_full()
         self._sweep_at = self.desk.clock.monotonic() + SWEEP_SOON
         return self.step([])
 
     def _recover(self) -> None:
-        local, remote = [], []
+        local: list[Assignment] = []
+        remote: list[Assignment] = []
         for queued in self.desk.db.queue.running():
             assignment = msgspec.msgpack.decode(queued.run_dirs, type=Assignment)
             (remote if queued.op.side is Side.REMOTE else local).append(assignment)
@@ -140,10 +146,7 @@ class Engine:
             self.remote.forget_some()
             self.remote.conclude_absences()
             self._reapply_rules()
-            self._load_backlog()
-            self._plans_left = self._may_plan() and self.decider.work()
-            if not self._plans_left:
-                self.guarding.review()
+            self._plan()
             look_due = self.looks.dispatch() if not self._recovering else None
             pull_due = self.pulls.dispatch()
             self.looks.settle_walks(self.desk.clock.now())
@@ -162,7 +165,7 @@ class Engine:
             case Looked():
                 self._looked(message)
             case OpsEnded():
-                self.settler.take(message)
+                self._ops_ended(message)
                 if isinstance(message.job, RecoverJob) and message.last:
                     self._recovering = False
                 self._sweep_at = min(self._sweep_at or 1e18, self.desk.clock.monotonic() + SWEEP_SOON)
@@ -181,6 +184,14 @@ class Engine:
                 self.reporter.progress(message)
             case _:
                 self._take_rare(message)
+
+    def _ops_ended(self, ended: OpsEnded) -> None:
+        if isinstance(ended.job, ApplyJob):
+            for assignment in ended.job.assignments:
+                for result in ended.results:
+                    if result.op_id == assignment.op_id and result.op_id in self.errands.open:
+                        self.errands.take(result, assignment.op)
+        self.settler.take(ended)
 
     def _take_rare(self, message: Message) -> None:
         match message:
@@ -228,7 +239,7 @@ class Engine:
         if self._rules_after is None:
             return
         nodes = self.desk.db.nodes
-        keys = nodes.unknown_because(Reason.IGNORED, self._rules_after, RULES_A_STEP)
+        keys = nodes.unknown(Tree.LOCAL, Reason.IGNORED, self._rules_after, RULES_A_STEP)
         for key in keys:
             node = nodes.node(key)
             if node is not None and isinstance(node.local, Unknown) and node.local.place is None:
@@ -318,13 +329,21 @@ class Engine:
         self.desk.db.meta.set("linked", "yes")
         return True
 
-    def _load_backlog(self) -> None:
-        """After a start, nodes whose snapshots disagree are planned again: ops can be derived at any time (P9)."""
-        if self._backlog >= 0:
-            keys = self.desk.db.nodes.disagreeing(self._backlog, 500)
+    def _plan(self) -> None:
+        """Plan what was touched; after a start, or a time when nothing could be planned, all that disagrees (P9)."""
+        if not self._may_plan():
+            self.decider.drop_all()  # a first link may touch a million nodes: the database remembers them
+            self._backlog = 0
+            self._plans_left = False
+            return
+        if self._backlog >= 0 and len(self.decider.pending) < BACKLOG_A_STEP:
+            keys = self.desk.db.nodes.disagreeing(self._backlog, BACKLOG_A_STEP)
             for key in keys:
                 self.desk.touch(key)
             self._backlog = keys[-1] if keys else -1
+        self._plans_left = self.decider.work() or self._backlog >= 0
+        if not self._plans_left:
+            self.guarding.review()
 
     def _timers(self) -> None:
         now = self.desk.clock.monotonic()
@@ -361,7 +380,7 @@ class Engine:
 
     def _rules_are_in_force(self) -> bool:
         """Nothing is uploaded before the remote's ``.syncignore`` was fetched and applied (section 6)."""
-        key = self.desk.db.nodes.find(Tree.REMOTE, (IGNORE_FILE,))
+        key = self.desk.db.nodes.find(Tree.REMOTE, (RULES_NAME,))
         node = self.desk.db.nodes.node(key) if key is not None else None
         if node is None or not isinstance(node.remote, Present):
             return True
@@ -373,13 +392,13 @@ class Engine:
 
     def _deadline(self, look_due: float | None, pull_due: float | None) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
-        more = self._plans_left or self.remote.busy or self.intake.orphaned or self._backlog >= 0
-        if more or self._rules_after is not None or self.desk.dirty:
+        more = self._plans_left or self.remote.busy or self.intake.orphaned
+        if more or self._rules_after is not None:
             return steady
         dues = [due for due in (look_due, self._prove_at, self._scan_at, self._sweep_at) if due is not None]
         if pull_due is not None:
             dues.append(steady + max(0.0, pull_due - wall))
-        next_op = self.desk.db.queue.next_due(wall)
+        next_op = self.desk.db.queue.next_due()
         if next_op is not None:
             dues.append(steady + max(0.0, next_op - wall))
         return min(dues, default=None)

@@ -1,9 +1,10 @@
 """Derives ops: joins, plans the touched nodes, stores what the planner says. The only caller of the planner."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from syncd.engine.desk import Desk
+from syncd.engine.guarding import Guarding
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Absent, Kind, Node, Present, Reason, Tree, Unknown
 from syncd.model.op import Op, OpState, OpType
@@ -14,6 +15,8 @@ from syncd.plan.planner import join, plan
 from syncd.plan.world import Context, NodePlan
 
 PLANS_A_STEP = 400
+RENAME_AFTER = 3
+"""Attempts after which a conflicted name that may be taken by now is chosen anew."""
 DELETES = frozenset({OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
 
 
@@ -23,9 +26,10 @@ class Decider:
 
     desk: Desk
     rules: Rules
+    guarding: Guarding
     seen: set[NodeKey] = field(default_factory=set)
     pending: dict[NodeKey, None] = field(default_factory=dict)
-    is_held: Callable[[NodeKey], bool] = lambda key: False
+    look_again: Callable[[NodeKey], None] = lambda key: None
 
     def context(self) -> Context:
         """Return what the planner may know of this device and moment."""
@@ -54,6 +58,12 @@ class Decider:
         if not self.pending and not self.desk.dirty:
             self.seen.clear()
         return bool(self.pending or self.desk.dirty)
+
+    def drop_all(self) -> None:
+        """Forget what was to be planned: it will be found by its disagreement."""
+        self.pending.clear()
+        self.desk.dirty.clear()
+        self.seen.clear()
 
     def _spread(self) -> None:
         """A changed node also concerns its neighbours and whoever waits for it."""
@@ -111,6 +121,11 @@ class Decider:
         if planned.hold is not None:
             place = node.local.place if isinstance(node.local, Unknown | Present) else None
             nodes.set_local(node.id, Unknown(Reason.HELD, place, planned.hold), node.fingerprint)
+        if planned.release and isinstance(node.local, Unknown):
+            if node.local.place is None:
+                nodes.set_local(node.id, Absent(), None)
+            self.look_again(node.id)
+            self.desk.touch(node.id)
         if planned.synced is not None:
             nodes.set_synced(node.id, planned.synced)
             self.desk.touch(node.id)
@@ -122,6 +137,7 @@ class Decider:
         elif planned.op is None:
             if queue.live(node.id) is not None:
                 queue.drop(node.id)
+                self.guarding.unhold(node.id)
         else:
             self._put(node, planned.op)
 
@@ -139,12 +155,33 @@ class Decider:
         if node.node_id is None and op.side == "remote":
             self.desk.db.nodes.set_node_id(node.id, self.desk.chance.token(16))
         now = self.desk.clock.now()
-        state = OpState.BLOCKED if op.waits or self.is_held(node.id) else OpState.READY
+        op = self._with_fixed_name(op)
+        held = self._is_held(node, op)
+        state = OpState.BLOCKED if op.waits or held else OpState.READY
         rest = now + self.desk.settings.delete_rest if op.type in DELETES else None
         key = self.desk.chance.token(16)
         self.desk.db.queue.put(op, state=state, key=key, not_before=rest, now=now)
 
+    def _with_fixed_name(self, op: Op) -> Op:
+        """A conflicted name is fixed when the op is first planned (it bears that time), and stays with it."""
+        live = self.desk.db.queue.live(op.node)
+        if live is None or live.op.type is not op.type:
+            return op
+        same = (op.type is OpType.CONFLICT and replace(op, aside=live.op.aside) == live.op) or (
+            op.type is OpType.SET_ASIDE and live.attempts < RENAME_AFTER and replace(op, place=live.op.place) == live.op
+        )
+        return live.op if same else op
+
+    def _is_held(self, node: Node, op: Op) -> bool:
+        """A held group keeps what would remove or overwrite; after a lost database also what would undo that."""
+        if not self.guarding.is_held(node.id):
+            return False
+        if op.destructive or isinstance(node.synced, Absent):
+            return True
+        self.guarding.unhold(node.id)
+        return False
+
     def note_conflict(self, key: NodeKey, kind: ConflictKind, copy: str | None) -> None:
         """Write a conflict row."""
         path = "/".join(self.desk.any_path(key))
-        self.desk.db.conflicts.add(key, kind, path, copy, self.desk.clock.now())
+        self.desk.db.conflicts.add(key, kind, path, copy or "", self.desk.clock.now())

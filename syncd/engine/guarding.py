@@ -1,138 +1,151 @@
 """Applies the guard (P8): counts removals and overwrites, holds what is over the mark, keeps a person's decisions."""
 
-import json
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from syncd.db.decisions import Decision, Group, GroupKind, Item
 from syncd.engine.desk import Desk
 from syncd.model.node import Absent
 from syncd.model.op import OpState, Side
 from syncd.model.path import NodeKey
 from syncd.plan.guard import Marks, Recent, Stake, Totals, judge
 
-RESTORED_COPY = "this folder is a restored copy: its identity marker is right, its inode is not"
+RESTORED_COPY = "this folder is a restored copy: its marker is right, its inode is not"
+PAGE = 1000
 
 
 @dataclass(slots=True)
 class Guarding:
-    """The sliding window per direction, and the groups that wait for a decision."""
+    """Judges pending removals and overwrites per direction, and keeps groups that wait for a decision."""
 
     desk: Desk
-    done: dict[Side, deque[tuple[float, int]]] = field(default_factory=dict)
     hold_all: bool = False
     judged: dict[Side, tuple[int, ...]] = field(default_factory=dict)
-
-    def load(self) -> None:
-        """Take up the window where the last process left it."""
-        for side in Side:
-            kept = json.loads(self.desk.db.meta.get(f"guard {side.value}") or "[]")
-            self.done[side] = deque((at, size) for at, size in kept)
-
-    def note_done(self, side: Side, size: int) -> None:
-        """A destructive op was carried out."""
-        self.done[side].append((self.desk.clock.now(), size))
-
-    def save(self) -> None:
-        """Keep the window in the database; called in the transaction that ends destructive ops."""
-        for side in Side:
-            self._slide(side)
-            self.desk.db.meta.set(f"guard {side.value}", json.dumps(list(self.done[side])))
-
-    def _slide(self, side: Side) -> None:
-        horizon = self.desk.clock.now() - self.desk.settings.guard_window
-        while self.done[side] and self.done[side][0][0] < horizon:
-            self.done[side].popleft()
 
     def review(self) -> None:
         """Judge what is pending, per direction; hold what is over the mark as one group."""
         for side in Side:
             live = self.desk.db.queue.destructive(side)
-            fingerprint = tuple(op.id for op in live)
-            if fingerprint == self.judged.get(side) and not self.hold_all:
+            seen = tuple(op.id for op in live)
+            if seen == self.judged.get(side, ()) and not self.hold_all:
                 continue
-            self.judged[side] = fingerprint
-            pending = [op for op in live if self._decision(op.node) is None]
-            if not pending:
-                continue
-            self._slide(side)
-            settings = self.desk.settings
-            counts = self.desk.db.nodes.counts()
-            verdict = judge(
-                [Stake(op.id, op.bytes_at_stake) for op in pending],
-                Recent(len(self.done[side]), sum(size for _, size in self.done[side])),
-                Totals(counts.synced_nodes, counts.synced_bytes),
-                Marks(settings.guard_nodes, settings.guard_share, settings.guard_floor, settings.guard_bytes),
-            )
-            hold, reason = verdict.hold, verdict.reason
-            if self.hold_all:
-                hold, reason = tuple(op.id for op in pending), RESTORED_COPY
-            if hold:
-                self._hold(side, set(hold), reason)
+            self.judged[side] = seen
+            pending = [op for op in live if self._decision(op.node) in (None, Decision.UNDECIDED)]
+            if pending:
+                hold, reason = self._judge(side, [Stake(op.id, op.bytes_at_stake) for op in pending])
+                if hold:
+                    self._hold(side, set(hold), reason)
 
-    def _decision(self, node: NodeKey) -> str | None:
-        return self.desk.db.decisions.decision_for(node)
+    def _judge(self, side: Side, stakes: list[Stake]) -> tuple[tuple[int, ...], str]:
+        if self.hold_all:
+            return tuple(stake.op_id for stake in stakes), RESTORED_COPY
+        settings = self.desk.settings
+        since = self.desk.clock.now() - settings.guard_window
+        count, size = self.desk.db.activity.destroyed(side, since)
+        synced = self.desk.db.nodes.counts().synced
+        marks = Marks(settings.guard_nodes, settings.guard_share, settings.guard_floor, settings.guard_bytes)
+        verdict = judge(stakes, Recent(count, size), Totals(synced.nodes, synced.bytes), marks)
+        return verdict.hold, verdict.reason
+
+    def _decision(self, node: NodeKey) -> Decision | None:
+        """Return what holds for the node now: a decision counts for the guard's window, then changes count anew."""
+        found = self.desk.db.decisions.decision_for(node)
+        if found is None:
+            return None
+        item = found[1]
+        if item.decision is Decision.ALLOW:
+            recent = self.desk.clock.now() - (item.decided or 0.0) < self.desk.settings.guard_window
+            return Decision.ALLOW if recent else None
+        return Decision.UNDECIDED if item.decision is Decision.UNDECIDED else None
+
+    def _group(self, side: Side, reason: str) -> int:
+        """Return the undecided group of this direction; opened when there is none."""
+        decisions = self.desk.db.decisions
+        for group in decisions.undecided():
+            if group.kind is GroupKind.HELD and group.side is side:
+                return group.id
+        return decisions.open(GroupKind.HELD, side, reason, self.desk.clock.now())
 
     def _hold(self, side: Side, op_ids: set[int], reason: str) -> None:
-        decisions, queue = self.desk.db.decisions, self.desk.db.queue
-        group = decisions.undecided(f"mass change {side.value}")
-        now = self.desk.clock.now()
-        if group is None:
-            group = decisions.open(f"mass change {side.value}", reason, now)
+        queue = self.desk.db.queue
+        group = self._group(side, reason)
         held = [op for op in queue.destructive(side) if op.id in op_ids and op.state is not OpState.RUNNING]
-        decisions.add_items(group, [(op.node, op.bytes_at_stake) for op in held])
-        for op in held:
-            queue.block(op.id, "held", reason)
+        items = []
+        for at_stake in held:
+            queued = queue.get(at_stake.id)
+            what = queued.op.type.value if queued is not None else ""
+            path = "/".join(self.desk.any_path(at_stake.node))
+            items.append(Item(at_stake.node, path, what, at_stake.bytes_at_stake))
+            queue.block(at_stake.id, "held", reason)
+        self.desk.db.decisions.add(group, items)
         self._keep()
-        self.desk.log("a mass change is held until a person decides", direction=side.value, count=len(held), why=reason)
+        self.desk.log("a mass change is held until you decide", direction=side.value, count=len(held), why=reason)
+
+    def _items(self, group: int) -> Iterator[Item]:
+        after = 0
+        while page := self.desk.db.decisions.items(group, PAGE, after):
+            yield from page
+            after = page[-1].node
 
     def _keep(self) -> None:
         """Undecided holds outlive the database (P9)."""
         holds: dict[str, list[str]] = {}
-        for group in self.desk.db.decisions.all_undecided():
+        for group in self.desk.db.decisions.undecided():
             ids = []
-            for key in self.desk.db.decisions.items(group.id):
-                node = self.desk.db.nodes.node(key)
-                if node is not None and node.node_id is not None:
+            for item in self._items(group.id):
+                node = self.desk.db.nodes.node(item.node)
+                if item.decision is Decision.UNDECIDED and node is not None and node.node_id is not None:
                     ids.append(node.node_id.hex())
-            holds[f"{group.kind}: {group.reason}"] = ids
+            holds[f"{group.side.value}: {group.reason}"] = ids
         self.desk.keeper.keep_holds(holds)
 
     def is_held(self, node: NodeKey) -> bool:
         """Whether the node is in a group that nobody decided on yet."""
-        return self._decision(node) == "undecided"
+        return self._decision(node) is Decision.UNDECIDED
+
+    def unhold(self, node: NodeKey) -> None:
+        """The change that was held is not wanted any more (the file came back): nothing is left to decide."""
+        found = self.desk.db.decisions.decision_for(node)
+        if found is not None and found[1].decision is Decision.UNDECIDED:
+            self.desk.db.decisions.remove(found[0].id, [node])
 
     # --- a person's decision -------------------------------------------------------------------------------------
 
+    def open_group(self, group: int) -> Group | None:
+        """Return a group that still waits for a decision."""
+        return next((found for found in self.desk.db.decisions.undecided() if found.id == group), None)
+
     def allow(self, group: int) -> int:
         """Let a held group go; returns how many nodes it had."""
-        decisions, queue = self.desk.db.decisions, self.desk.db.queue
-        keys = decisions.items(group)
-        decisions.decide(group, "allow", self.desk.clock.now())
-        for key in keys:
-            live = queue.live(key)
-            if live is not None and live.state is OpState.BLOCKED:
-                queue.release(live.id)
-            self.desk.touch(key)
+        items = [item for item in self._items(group) if item.decision is Decision.UNDECIDED]
+        self.desk.db.decisions.decide(group, Decision.ALLOW, self.desk.clock.now())
+        for item in items:
+            live = self.desk.db.queue.live(item.node)
+            if live is not None and live.state is OpState.BLOCKED and not live.op.waits:
+                self.desk.db.queue.release(live.id)
+            self.desk.touch(item.node)
         self._keep()
-        return len(keys)
+        return len(items)
 
     def refuse(self, group: int) -> int:
         """Undo a held group: what was to be removed or overwritten is brought back from the side that still has it."""
-        decisions, nodes = self.desk.db.decisions, self.desk.db.nodes
-        keys = decisions.items(group)
-        decisions.decide(group, "refuse", self.desk.clock.now())
-        for key in keys:
-            self.desk.db.queue.drop(key)
-            nodes.set_synced(key, Absent())  # no merge base: a presence wins over an absence, two contents both stay
-            self.desk.touch(key)
+        items = [item for item in self._items(group) if item.decision is Decision.UNDECIDED]
+        self.desk.db.decisions.decide(group, Decision.REFUSE, self.desk.clock.now())
+        for item in items:
+            self.desk.db.queue.drop(item.node)
+            # No merge base: a presence wins over an absence, and of two contents both stay.
+            if self.desk.db.nodes.node(item.node) is not None:
+                self.desk.db.nodes.set_synced(item.node, Absent())
+            self.desk.touch(item.node)
         self._keep()
-        return len(keys)
+        return len(items)
 
     def adopt_kept(self, holds: dict[str, list[str]]) -> None:
         """After the database was lost: nodes of undecided groups stay held until a person decides."""
         for title, ids in sorted(holds.items()):
-            kind, _, reason = title.partition(": ")
+            side, _, reason = title.partition(": ")
             found = [node.id for text in ids if (node := self.desk.db.nodes.by_node_id(bytes.fromhex(text)))]
-            if found and self.desk.db.decisions.undecided(kind) is None:
-                group = self.desk.db.decisions.open(kind, reason, self.desk.clock.now())
-                self.desk.db.decisions.add_items(group, [(key, 0) for key in found])
+            if found:
+                group = self._group(Side(side), reason)
+                paths = ["/".join(self.desk.any_path(key)) for key in found]
+                self.desk.db.decisions.add(group, [Item(k, path) for k, path in zip(found, paths, strict=True)])

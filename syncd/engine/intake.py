@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from syncd.db.facts import HeldEntry
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown
@@ -61,7 +62,9 @@ class LocalIntake:
         if unit.fault is UnitFault.UNREADABLE:
             # A locked folder is not a deleted folder: L keeps its word on everything below, and it is shown.
             if path:
-                self.desk.db.held.add(node.local.place.parent if node.local.place else ROOT, path[-1], unit.fault.value)
+                parent = node.local.place.parent if node.local.place else ROOT
+                entry = HeldEntry(path[-1], unit.fault.value, "what is in it cannot be listed")
+                self.desk.db.held.replace(parent, [entry], [path[-1]])
             return False
         if unit.fault is UnitFault.OTHER_FILE_SYSTEM and isinstance(node.local, Present):
             self._set_unknown(node, node.local.place, Reason.OTHER_FILE_SYSTEM, "")
@@ -264,8 +267,13 @@ class LocalIntake:
     # --- what could not be read ----------------------------------------------------------------------------------
 
     def _rest(self, unit: UnitLooked, began: int, run: int | None) -> None:
-        names = None if unit.whole else [u.name for u in unit.unseen] + [s.name for s in unit.seen] + list(unit.gone)
-        self.desk.db.held.clear(unit.directory, names)
+        names = [u.name for u in unit.unseen] + [s.name for s in unit.seen] + list(unit.gone)
+        held = [
+            HeldEntry(u.name, u.reason.value, u.detail)
+            for u in unit.unseen
+            if u.reason not in (Reason.IGNORED, Reason.NOT_SELECTED)
+        ]
+        self.desk.db.held.replace(unit.directory, held, None if unit.whole else names)
         for unseen in unit.unseen:
             self._unseen(unit, unseen, began)
         later: list[str] = []
@@ -281,12 +289,9 @@ class LocalIntake:
             self.looks.descend([n.id for nodes in found for n in nodes if n.kind is Kind.DIRECTORY], run or None)
 
     def _unseen(self, unit: UnitLooked, unseen: Unseen, began: int) -> None:
-        occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, unseen.name) if _sayable(unseen.name) else []
-        for node in occupants:
+        for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, unseen.name):
             if not self.desk.stale(node.id, began):
                 self._set_unknown(node, Place(unit.directory, unseen.name), unseen.reason, unseen.detail)
-        if unseen.reason is not Reason.IGNORED:
-            self.desk.db.held.add(unit.directory, unseen.name, unseen.detail or unseen.reason.value)
 
     def _unhashed(self, unit: UnitLooked, unhashed: Unhashed, began: int) -> None:
         reason = Reason.BUSY if unhashed.busy else Reason.NOT_LOOKED
@@ -301,11 +306,3 @@ class LocalIntake:
                 self.vanish(node)
             # Not yet a node that could be planned, but its name is taken and it is shown.
             self.desk.db.nodes.insert(Kind.FILE, local=Unknown(reason, place), fingerprint=None)
-
-
-def _sayable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

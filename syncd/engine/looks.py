@@ -5,8 +5,8 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from syncd.db.runs import RunKind, RunStatus
 from syncd.engine.desk import Desk
 from syncd.model.job import Lane, LookJob, LookUnit, ProveJob
 from syncd.model.node import Absent, Kind, Tree
@@ -18,14 +18,6 @@ ENTRIES_A_JOB = 4000
 HASH_LIMIT = 64 << 20
 SAVE_EVERY = 5.0
 FRONTIER_KEPT = 20_000
-
-
-class RunKind(StrEnum):
-    """Kinds of scan runs."""
-
-    QUICK = "quick"
-    DEEP = "deep"
-    SUBTREE = "subtree"
 
 
 @dataclass(slots=True)
@@ -120,17 +112,17 @@ class Looks:
         self.proven, self.asked = True, None
         stack, run = [ROOT], None
         for active in self.desk.db.runs.active():
-            if active.kind == RunKind.DEEP.value and kind is RunKind.DEEP:
+            if active.kind is RunKind.DEEP and kind is RunKind.DEEP:
                 run, stack = active.id, self._resumed(active.cursor)
             else:
                 # Quick walks begin anew: what was visited before a stop may have changed while nobody watched.
-                self.desk.db.runs.finish(active.id, "cancelled", now)
+                self.desk.db.runs.finish(active.id, RunStatus.CANCELLED, now)
         if run is None:
-            run = self.desk.db.runs.start(kind.value, json.dumps({"deep": kind is RunKind.DEEP}), now)
+            run = self.desk.db.runs.start(kind, json.dumps({"deep": kind is RunKind.DEEP}), now)
         self.started += 1
         self.walks[run] = Walk(kind, run, stack)
 
-    def _resumed(self, cursor: str | None) -> list[NodeKey]:
+    def _resumed(self, cursor: str) -> list[NodeKey]:
         if not cursor:
             return [ROOT]
         keys = [self.desk.db.nodes.find(Tree.LOCAL, tuple(path)) for path in json.loads(cursor)]
@@ -141,10 +133,13 @@ class Looks:
         if not self.proven:
             return None
         now = self.desk.clock.monotonic()
-        for directory, names in self.coalescer.due(now):
-            self._look_at_hint(directory, names)
+        # All that is due goes out in as few jobs as can be: both ends of a move should be in one.
+        hinted = [self._hinted(directory, names) for directory, names in self.coalescer.due(now)]
+        units = [unit for unit in hinted if unit is not None]
+        for at in range(0, len(units), UNITS_A_JOB):
+            self.desk.send(LookJob(tuple(units[at : at + UNITS_A_JOB]), self.desk.seq, hash_limit=HASH_LIMIT))
         while self.extra:
-            units = [unit for d, names in self.extra.popleft() if (unit := self._unit(d, names)) is not None]
+            units = [unit for d, wanted in self.extra.popleft() if (unit := self._unit(d, wanted)) is not None]
             if units:
                 self.desk.send(LookJob(tuple(units), self.desk.seq, hash_limit=HASH_LIMIT))
         for walk in (self.adhoc, *self.walks.values()):
@@ -152,17 +147,14 @@ class Looks:
                 self._hand_out(walk)
         return self.coalescer.next_due()
 
-    def _look_at_hint(self, directory: RelPath, names: Sequence[str] | None) -> None:
+    def _hinted(self, directory: RelPath, names: Sequence[str] | None) -> LookUnit | None:
+        """Return the look a hint asks for: at the nearest directory that L has."""
         nodes = self.desk.db.nodes
         key = nodes.find(Tree.LOCAL, directory)
         while key is None and directory:
             directory, names = directory[:-1], (directory[-1],)
             key = nodes.find(Tree.LOCAL, directory)
-        if key is None:
-            return
-        unit = self._unit(key, None if names is None else tuple(names))
-        if unit is not None:
-            self.desk.send(LookJob((unit,), self.desk.seq, hash_limit=HASH_LIMIT))
+        return None if key is None else self._unit(key, None if names is None else tuple(names))
 
     def _hand_out(self, walk: Walk) -> None:
         units: list[LookUnit] = []
@@ -204,21 +196,21 @@ class Looks:
         for run, walk in list(self.walks.items()):
             if walk.over and not self.hashing:
                 del self.walks[run]
-                self.desk.db.runs.progress(run, walk.processed, walk.errors, None)
-                self.desk.db.runs.finish(run, "completed", now)
+                self.desk.db.runs.progress(run, walk.processed, walk.errors, "")
+                self.desk.db.runs.finish(run, RunStatus.COMPLETED, now)
                 self.completed = self.started
                 self.on_over(walk)
             elif now - walk.saved_at >= SAVE_EVERY:
                 walk.saved_at = now
                 paths = [self.desk.local_path(key) for key in walk.stack[:FRONTIER_KEPT]]
                 whole = len(walk.stack) <= FRONTIER_KEPT and not walk.in_flight
-                cursor = json.dumps([path for path in paths if path is not None]) if whole else None
+                cursor = json.dumps([path for path in paths if path is not None]) if whole else ""
                 self.desk.db.runs.progress(run, walk.processed, walk.errors, cursor)
 
     def abort(self, now: float) -> None:
         """Give up every walk: the root is not proven any more. Nothing is concluded from what was not visited."""
         for run in list(self.walks):
-            self.desk.db.runs.finish(run, "cancelled", now)
+            self.desk.db.runs.finish(run, RunStatus.CANCELLED, now)
         self.walks.clear()
         self.adhoc.stack.clear()
         self.extra.clear()

@@ -117,7 +117,7 @@ class RemoteIntake:
         if queued is None or isinstance(state, Unknown):
             return
         self.desk.db.nodes.set_synced(node.id, after_own_commit(node, queued.op, state))
-        self.desk.db.queue.forget(queued.id)
+        self.desk.db.queue.finish(queued.id)
 
     def state_of(self, said: RemoteNode) -> Present | Absent:
         """Return R for what the remote says; parents that are not known yet get a placeholder row."""

@@ -46,9 +46,7 @@ class Reporter:
             since=self.live.since if same else self.desk.clock.now(),
             remote_online=self.pulls.online,
             remote_detail=self.pulls.detail,
-            next_at=self.pulls.retry_at
-            if not self.pulls.online
-            else self.desk.db.queue.next_due(self.desk.clock.now()),
+            next_at=self.pulls.retry_at if not self.pulls.online else self.desk.db.queue.next_due(),
             scanned=sum(walk.processed for walk in self.looks.walks.values()),
             listed=self.pulls.listed if self.pulls.listing else 0,
             ops_waiting=counts.get(OpState.READY, 0),

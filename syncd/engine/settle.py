@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from syncd.db.activity import ActivityRow
 from syncd.db.queue import QueuedOp
 from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_swap, is_create
 from syncd.engine.desk import Desk
-from syncd.engine.guarding import Guarding
 from syncd.engine.looks import Looks
 from syncd.engine.receive import RemoteIntake
 from syncd.execute.retry import next_retry_at
@@ -29,7 +29,6 @@ class Settler:
     desk: Desk
     looks: Looks
     remote: RemoteIntake
-    guarding: Guarding
     note_conflict: Callable[[int, ConflictKind, str | None], None]
     ask_pull: Callable[[], int]
     root_lost: Callable[[str], None]
@@ -38,11 +37,8 @@ class Settler:
 
     def take(self, ended: OpsEnded) -> None:
         """Settle the results of a job, or of a part of it."""
-        destructive = False
         for result in ended.results:
-            destructive |= self._one(result)
-        if destructive:
-            self.guarding.save()
+            self._one(result)
         if ended.last:
             self.desk.came_back(ended.job.lane)
             self._unanswered(ended)
@@ -63,10 +59,10 @@ class Settler:
             if self.desk.running.get(assignment.op.node) == assignment.op_id:
                 self._one(OpResult(assignment.op_id, Ending.RETRY, error_class="internal", error=error))
 
-    def _one(self, result: OpResult) -> bool:
+    def _one(self, result: OpResult) -> None:
         queued = self.desk.db.queue.get(result.op_id)
         if queued is None:
-            return False
+            return
         op = queued.op
         for key in (op.node, *(() if op.partner is None else (op.partner,)), *(m.node for m in op.group)):
             if self.desk.running.get(key) == queued.id:
@@ -78,7 +74,6 @@ class Settler:
         match result.ending:
             case Ending.DONE:
                 self._done(queued, result)
-                return op.destructive
             case Ending.LEFTOVER:
                 self._leftover(queued)
             case Ending.STALE:
@@ -94,12 +89,12 @@ class Settler:
                 else:
                     self.desk.db.queue.finish(queued.id)
                     self._look_again(op)
-        return False
 
     # --- done ----------------------------------------------------------------------------------------------------
 
     def _done(self, queued: QueuedOp, result: OpResult) -> None:
         op = queued.op
+        self._tell(queued, "done", "")  # before L and R move on: it was done to this path
         node = self.desk.db.nodes.node(op.node)
         if node is not None:
             if op.side is Side.REMOTE:
@@ -109,9 +104,6 @@ class Settler:
         if op.conflict is not None or result.displaced:
             copy = result.displaced[0].name if result.displaced else op.aside
             self.note_conflict(op.node, op.conflict or ConflictKind.EDIT_EDIT, copy)
-        if op.destructive:
-            self.guarding.note_done(op.side, op.bytes_at_stake)
-        self._tell(queued, "done", "")
         self.desk.db.queue.finish(queued.id)
 
     def _done_remote(self, op: Op, result: OpResult) -> None:
@@ -206,12 +198,16 @@ class Settler:
 
     def _tell(self, queued: QueuedOp, outcome: str, why: str) -> None:
         op = queued.op
-        self.desk.db.activity.add(
+        path = "/".join(self.desk.any_path(op.node))
+        row = ActivityRow(
             at=self.desk.clock.now(),
             node=op.node,
-            path="/".join(self.desk.any_path(op.node)),
+            path=path,
             what=op.type.value,
             why=why or (op.conflict.value if op.conflict else ""),
             outcome=outcome,
-            size=op.size,
+            side=op.side,
+            bytes=op.bytes_at_stake if op.destructive else op.size,
+            destructive=op.destructive and outcome == "done",
         )
+        self.desk.db.activity.add([row])
