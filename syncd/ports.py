@@ -4,7 +4,7 @@ Nothing here does anything. Methods raise the errors of ``syncd.model.errors`` a
 where the caller must tell one errno from another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -310,6 +310,10 @@ class Watcher(Protocol):
 
     def start(self) -> None:
         """Watch everything below the root; returns once every existing directory is watched."""
+        ...
+
+    def alive(self, poke: Callable[[str], None], seconds: float) -> bool:
+        """Return whether a file is reported within *seconds* that *poke*, given a name, makes in ``.syncd/canary``."""
         ...
 
     def close(self) -> None: ...

@@ -11,12 +11,9 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from syncd.model.errors import Usage
-from syncd.model.path import shown
+from syncd.model.path import name_fault, shown
 
 SCHEME: Final = "syncd"
-MAX_SPACE: Final = 128
-"""Longest name of a space, in characters."""
-
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,256}")
 _PIN: Final = re.compile(r"[0-9a-f]{64}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
@@ -99,22 +96,18 @@ def parse_address(text: str, pin: str | None = None) -> HubAddress:
     host, port = _host_and_port(authority)
     if not slash or not path:
         raise Usage(f"the hub's address names no space: expected {SCHEME}://host:port/space")
-    if "?" in path or "/" in path:
+    if "?" in path or "/" in path.rstrip("/"):
         raise Usage(f"{shown(path[:60])!r} is not a space's name in a hub's address (quote / and ? as %2F and %3F)")
     if pin is not None and not _PIN.fullmatch(pin):
         raise Usage("the hub's certificate pin is malformed: expected 64 hex digits")
-    return HubAddress(host, port, _space(path), pin)
+    return HubAddress(host, port, _space(path.rstrip("/")), pin)
 
 
 def space_fault(name: str) -> str | None:
     """Return why *name* cannot be a space's name, or None when it can."""
-    if not name or name.strip() != name:
-        return "is empty, or begins or ends with white space"
-    if len(name) > MAX_SPACE:
-        return f"is longer than {MAX_SPACE} characters"
-    if name in (".", "..") or any(not char.isprintable() for char in name):
-        return "has characters that cannot be shown"
-    return None
+    if fault := name_fault(name):
+        return fault
+    return None if name.isprintable() else "contains characters that cannot be shown"
 
 
 def _space(quoted: str) -> str:

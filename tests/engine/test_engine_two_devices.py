@@ -182,6 +182,10 @@ def test_p8_a_mass_delete_is_held_and_all_else_goes_on(make_world: Callable[...,
     assert len([p for p in bob.tree() if p.startswith("many/")]) == 20
     group = ann.db.decisions.undecided()[0]
     assert "allowed" in ann.ask(Verb.APPROVE, group=str(group.id), decision="allow").text
+    ann.wait()
+    bob.wait(expect=3)  # what comes in is guarded as well: bob's own folder is asked about by itself
+    group = bob.db.decisions.undecided()[0]
+    bob.ask(Verb.APPROVE, group=str(group.id), decision="allow")
     world.settle()
     assert not [p for p in bob.tree() if p.startswith("many")]
 

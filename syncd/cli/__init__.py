@@ -1,0 +1,1 @@
+"""The command line: asks, shows and starts. It decides nothing about files."""

@@ -1,0 +1,56 @@
+"""How commands reach roots and their daemons. Light: only root.json and the control socket's client are read here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.control import client
+from syncd.service import folders
+from syncd.service.roots import RootRecord, Roots
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def roots_argument(many: bool = True) -> Decorator:
+    """Return the ROOT argument every command shares: any path inside a root names it."""
+    return click.argument("roots", metavar="[ROOT]..." if many else "[ROOT]", nargs=-1 if many else 1, required=False)
+
+
+def json_option() -> Decorator:
+    """Return the ``--json`` option every listing shares."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def chosen(roots: tuple[str, ...] | str | None) -> list[RootRecord]:
+    """Return the roots a person named, or all."""
+    paths = (roots,) if isinstance(roots, str) else tuple(roots or ())
+    return Roots().select(paths)
+
+
+def socket_of(record: RootRecord) -> Path:
+    """Return where the root's daemon listens, if one does."""
+    note = Roots().folder(record.id).socket_note
+    try:
+        return Path(note.read_text(encoding="utf-8", errors="surrogateescape").strip())
+    except (FileNotFoundError, NotADirectoryError):
+        return folders.socket_path(record.id)
+
+
+def ask(record: RootRecord, verb: str, timeout: float | None = None, **arguments: str) -> client.Answer:
+    """Ask the root's daemon; raises NoDaemon when none runs."""
+    return client.ask(socket_of(record), verb, arguments, timeout)
+
+
+def live(record: RootRecord) -> dict[str, Any] | None:
+    """Return the daemon's live status, or None when none runs."""
+    try:
+        return client.status(socket_of(record))
+    except client.NoDaemon:
+        return None
+
+
+def worst(codes: list[int]) -> int:
+    """Return the exit code for several roots: failed before late before waiting before fine."""
+    return next((code for code in (1, 4, 3, 2) if code in codes), 0)

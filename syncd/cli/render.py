@@ -1,0 +1,116 @@
+"""How things look on a terminal: quiet colour, aligned columns, humane sizes and times. Nothing heavy is imported.
+
+Every name that came from a file system or a remote passes through ``shown`` before it gets here or in here (P10).
+"""
+
+import json
+import os
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+import click
+
+from syncd.model.path import shown
+
+
+class Ink(StrEnum):
+    """The few colours there are, by meaning."""
+
+    GOOD = "green"
+    WAIT = "yellow"
+    BAD = "red"
+    NAME = "cyan"
+
+
+def colourful() -> bool:
+    """Return whether standard output may carry colour (a terminal, and nobody said no)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, ink: Ink | None = None, *, bold: bool = False, dim: bool = False) -> str:
+    """Return *text* in colour where that is wanted, unchanged elsewhere."""
+    if not colourful():
+        return text
+    return click.style(text, fg=ink.value if ink else None, bold=bold or None, dim=dim or None)
+
+
+def say(text: str = "") -> None:
+    """Print a line on standard output."""
+    click.echo(text, color=colourful())
+
+
+def say_json(value: object) -> None:
+    """Print *value* as JSON for scripts: ASCII, so that any name crosses any terminal."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def one_line(text: str) -> str:
+    """Return *text* as a single line that cannot steer a terminal."""
+    joined = " ".join(text.split())
+    # Names inside were escaped where they were put in; what is left of control characters is escaped here.
+    return "".join(char if unicodedata.category(char)[0] != "C" else shown(char) for char in joined)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as a person says it: ``0 B``, ``999 B``, ``1.5 KiB``, ``20 GiB``."""
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        count /= 1024
+        if count < 1023.5 or unit == "TiB":
+            return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+    raise AssertionError(count)
+
+
+def span(seconds: float) -> str:
+    """Return a time span as a person says it, in its two largest units at most: ``4 s``, ``3 min``, ``2 h 5 min``."""
+    seconds = max(0.0, seconds)
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 36:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{round(seconds / 86400)} days"
+
+
+def ago(at: float, now: float | None = None) -> str:
+    """Return how long ago *at* (seconds since the epoch) was."""
+    passed = (time.time() if now is None else now) - at
+    return "just now" if passed < 2 else f"{span(passed)} ago"
+
+
+def ahead(at: float, now: float | None = None) -> str:
+    """Return how far ahead *at* is."""
+    left = at - (time.time() if now is None else now)
+    return "now" if left < 1 else f"in {span(left)}"
+
+
+def moment(at: float) -> str:
+    """Return a local date and time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Return ``1 file`` or ``1,234 files``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def columns(rows: Iterable[Sequence[str]], *, indent: int = 2) -> list[str]:
+    """Return *rows* aligned; the last column is free, so that long names break nothing."""
+    table = [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(click.unstyle(row[at])) for row in table) for at in range(len(table[0]) - 1)]
+    lines = []
+    for row in table:
+        cells = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row[:-1], widths, strict=True)]
+        lines.append((" " * indent + "  ".join([*cells, row[-1]])).rstrip())
+    return lines

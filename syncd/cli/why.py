@@ -1,0 +1,161 @@
+"""`syncd why`, `activity` and `runs`: why a path is as it is and what happens next, what was done, and long work."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.cli import reach
+from syncd.cli.render import ago, ahead, columns, moment, paint, say, say_json, size, span
+from syncd.model.errors import Usage
+from syncd.model.node import Absent, Present, State, Tree, Unknown
+from syncd.model.path import shown, shown_path
+from syncd.service.roots import Roots
+
+
+@click.command(epilog="\b\nExamples:\n  syncd why ~/Sync/report.odt\n  syncd why --json ./notes")
+@click.argument("path", type=click.Path())
+@reach.json_option()
+def why(path: str, as_json: bool) -> int:
+    """Say why a path is as it is, and what happens next."""
+    from syncd.db.views import open_view
+
+    # The last component is not resolved: the question may be about a symlink itself.
+    given = Path(os.path.abspath(os.path.expanduser(path)))
+    real = Path(os.path.realpath(given.parent)) / given.name
+    record = Roots().owner(real.parent) or Roots().owner(real)
+    if record is None:
+        raise Usage(f"{shown(path)}: is not in a synced folder; `syncd status` lists them")
+    relative = real.relative_to(record.path).parts if real != Path(record.path) else ()
+    with open_view(str(Roots().folder(record.id).database)) as view, view.moment():
+        nodes, done = view.at_path(relative), view.activity_of(shown_path(relative), limit=10)
+    if as_json:
+        say_json({"root": record.path, "path": shown_path(relative), "nodes": [_as_plain(one) for one in nodes],
+                  "activity": [{"at": row.at, "what": row.what, "why": row.why, "outcome": row.outcome}
+                               for row in done]})  # fmt: skip
+        return 0 if nodes or done else 1
+    say(f"{paint(shown_path(relative), bold=True)}  in {shown(record.path)}")
+    for one in nodes:
+        for line in _node_lines(one):
+            say(line)
+    if not nodes:
+        say("  syncd knows nothing here: it is ignored, was never there, or was not looked at yet")
+    if done:
+        say("  what was done:")
+        for line in columns(([ago(row.at), row.what, row.outcome, row.why] for row in done), indent=4):
+            say(line)
+    return 0 if nodes or done else 1
+
+
+def _node_lines(one: Any) -> list[str]:
+    node = one.node
+    rows = [
+        ["here", _said(node.local)],
+        ["remote", _said(node.remote)],
+        ["in sync as", _said(node.synced)],
+    ]
+    if one.queued is not None:
+        queued = one.queued
+        text = f"{str(queued.op.type).replace('_', ' ')}, {queued.state}"
+        if queued.op.waits:
+            text += f", waits: {', '.join(sorted({str(wait.kind) for wait in queued.op.waits}))}"
+        if queued.next_at:
+            text += f", again {ahead(queued.next_at)}"
+        rows.append(["next", text])
+        if queued.last_error:
+            rows.append(["last error", shown(queued.last_error)])
+    else:
+        rows.append(["next", "nothing to do" if _agree(node) else "to be planned"])
+    rows += [["conflict", f"{row.kind}, number {row.id}: `syncd conflicts`"] for row in one.conflicts]
+    return [f"  {node.kind} {one.path}", *columns(rows, indent=4)]
+
+
+def _said(state: State) -> str:
+    match state:
+        case Present(hash=hash_, size=length, executable=executable):
+            parts = [size(length)] if hash_ is not None else []
+            parts += [f"content {hash_.hex()[:12]}"] if hash_ is not None else []
+            return ", ".join(["there", *parts, *(["executable"] if executable else [])])
+        case Absent():
+            return "not there"
+        case Unknown(reason=reason, detail=detail):
+            return f"{reason}" + (f": {shown(detail)}" if detail else "")
+
+
+def _agree(node: Any) -> bool:
+    states = [node.state(tree) for tree in (Tree.SYNCED, Tree.REMOTE, Tree.LOCAL)]
+    keys = [(s.place, s.hash, s.executable) if isinstance(s, Present) else type(s).__name__ for s in states]
+    return all(key == keys[0] for key in keys) or any(isinstance(state, Unknown) for state in states)
+
+
+def _as_plain(one: Any) -> dict[str, Any]:
+    node, queued = one.node, one.queued
+    return {
+        "path": one.path,
+        "kind": str(node.kind),
+        "local": _said(node.local),
+        "remote": _said(node.remote),
+        "synced": _said(node.synced),
+        "op": None if queued is None else {"type": str(queued.op.type), "state": str(queued.state),
+                                           "attempts": queued.attempts, "next_at": queued.next_at,
+                                           "last_error": queued.last_error},
+        "conflicts": [row.id for row in one.conflicts],
+    }  # fmt: skip
+
+
+@click.command(epilog="\b\nExamples:\n  syncd activity\n  syncd activity --limit 1000 --json ~/Sync")
+@reach.roots_argument()
+@reach.json_option()
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="Show at most this many.")
+def activity(roots: tuple[str, ...], as_json: bool, limit: int) -> int:
+    """Show what was done, to what, why and with what outcome; the newest first."""
+    from syncd.db.views import open_view
+
+    rows = []
+    for record in reach.chosen(roots):
+        with open_view(str(Roots().folder(record.id).database)) as view:
+            rows += [(row.at, record, row) for row in view.activity(limit)]
+    rows.sort(key=lambda found: (-found[0], found[2].id))
+    if as_json:
+        say_json([{"root": record.path, "at": at, "path": row.path, "what": row.what, "why": row.why,
+                   "outcome": row.outcome, "bytes": row.bytes} for at, record, row in rows[:limit]])  # fmt: skip
+        return 0
+    for line in columns(
+        [moment(at), row.what.replace("_", " "), row.outcome, size(row.bytes) if row.bytes else "",
+         row.path + (paint(f"  {row.why}", dim=True) if row.why else "")]
+        for at, _, row in rows[:limit]
+    ):  # fmt: skip
+        say(line)
+    if not rows:
+        say("nothing was done yet")
+    return 0
+
+
+@click.command(epilog="\b\nExample:\n  syncd runs")
+@reach.roots_argument()
+@reach.json_option()
+def runs(roots: tuple[str, ...], as_json: bool) -> int:
+    """Show long work, past and present: scans with their kind, result and length."""
+    from syncd.db.views import open_view
+
+    rows = []
+    for record in reach.chosen(roots):
+        with open_view(str(Roots().folder(record.id).database)) as view:
+            rows += [(record, run) for run in view.runs()]
+    rows.sort(key=lambda found: -found[1].started)
+    if as_json:
+        say_json([{"root": record.path, "id": run.id, "kind": str(run.kind), "status": str(run.status),
+                   "started": run.started, "finished": run.finished, "processed": run.processed,
+                   "errors": run.errors} for record, run in rows])  # fmt: skip
+        return 0
+    for line in columns(
+        [moment(run.started), f"{run.kind} scan", str(run.status),
+         span(run.finished - run.started) if run.finished else "", f"{run.processed:,} looked at",
+         f"{run.errors:,} errors" if run.errors else "", shown(record.path)]
+        for record, run in rows
+    ):  # fmt: skip
+        say(line)
+    if not rows:
+        say("no runs yet")
+    return 0

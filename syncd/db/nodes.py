@@ -1,0 +1,284 @@
+"""Rows of the three trees: reading, writing, and finding what needs planning. Never decides what a row means.
+
+The names of children, paths, orphans and listings are in ``structure``; this module owns single rows.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from syncd.db.codec import (
+    HASH_ALG,
+    NODE_COLUMNS,
+    SqlValue,
+    fingerprint_columns,
+    fingerprint_from,
+    is_text,
+    kind_from,
+    node_from,
+    shown_text,
+    version_columns,
+    wide,
+)
+from syncd.db.structure import Structure
+from syncd.model.job import KnownEntry
+from syncd.model.node import Absent, Fingerprint, Kind, Node, Present, Reason, State, Tree, Unknown
+from syncd.model.path import ROOT, NodeKey, fold
+
+_SELECT: Final = f"SELECT {NODE_COLUMNS} FROM node"
+_CHILDREN: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? ORDER BY {t.value}_name, id" for t in Tree}
+_AT: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? AND {t.value}_name = ? ORDER BY id" for t in Tree}
+_NAMES: Final = {t: f"SELECT id, {t.value}_name FROM node WHERE {t.value}_parent = ? ORDER BY id" for t in Tree}
+_ANY_CHILD: Final = {t: f"SELECT 1 FROM node WHERE {t.value}_parent = ? LIMIT 1" for t in Tree}
+_BY_INODE: Final = f"{_SELECT} WHERE l_ino = ? AND l_dev = ? ORDER BY l_presence <> 'present', id"
+_VANISHED: Final = (
+    f"{_SELECT} WHERE l_hash = ? AND l_presence = 'absent' AND kind = ? AND s_presence = 'present' ORDER BY id"
+)
+_KNOWN: Final = (
+    "SELECT l_name, kind, l_presence, l_dev, l_ino, l_fp_mtime, l_fp_ctime, l_fp_size, l_racy,"
+    " l_hash IS NOT NULL AND l_hash_alg = ? FROM node WHERE l_parent = ?"
+)
+_DISAGREEING: Final = (
+    "SELECT id FROM node INDEXED BY node_disagreeing WHERE disagrees = 1 AND id > ? ORDER BY id LIMIT ?"
+)
+
+# What a snapshot says, as columns: presence, reason, detail, parent, name, hash, executable, size, mtime_ns.
+_STATE_COLUMNS: Final = ("presence", "reason", "detail", "parent", "name", "hash", "executable", "size", "mtime_ns")
+_REMOTE_MORE: Final = ("version", "tag", "manifest")
+_PRINT_COLUMNS: Final = ("l_dev", "l_ino", "l_fp_mtime", "l_fp_ctime", "l_fp_size")
+
+
+def _columns(tree: Tree) -> tuple[str, ...]:
+    more = () if tree is Tree.LOCAL else _REMOTE_MORE
+    return tuple(f"{tree.value}_{name}" for name in _STATE_COLUMNS + more)
+
+
+def _set_sql(columns: Sequence[str], extra: str = "") -> str:
+    return "UPDATE node SET " + ", ".join(f"{name} = ?" for name in columns) + extra + " WHERE id = ?"
+
+
+_LISTING: Final = "(SELECT value FROM counter WHERE name = 'listing')"
+_SET_SYNCED: Final = _set_sql(_columns(Tree.SYNCED))
+# What is observed while a full listing runs counts as listed: it may be younger than the page that would show it.
+_SET_REMOTE: Final = _set_sql(_columns(Tree.REMOTE), f", r_gen = {_LISTING}")
+_SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"))
+_SET_LOCAL_PRINT: Final = _set_sql(
+    ("l_presence", "l_reason", "l_detail", "l_parent", "l_name", *_PRINT_COLUMNS, "l_racy")
+)
+_SET_LOCAL_KEEP: Final = _set_sql(("l_presence", "l_reason", "l_detail", "l_parent", "l_name"))
+_INSERT_COLUMNS: Final = (
+    "node_id", "kind", *_columns(Tree.SYNCED), *_columns(Tree.REMOTE), *_columns(Tree.LOCAL),
+    "l_hash_alg", *_PRINT_COLUMNS, "l_racy",
+)  # fmt: skip
+_INSERT: Final = (
+    f"INSERT INTO node ({', '.join(_INSERT_COLUMNS)}, r_gen)"
+    f" VALUES ({', '.join('?' for _ in _INSERT_COLUMNS)}, {_LISTING})"
+)
+
+Columns = tuple[SqlValue, ...]
+
+
+def _state(state: State) -> Columns:
+    """Return *state* as ``_STATE_COLUMNS``."""
+    match state:
+        case Present(place, content, executable, size, mtime_ns):
+            return ("present", None, "", place.parent, place.name, content, int(executable), size, wide(mtime_ns))
+        case Absent():
+            return ("absent", None, "", None, None, None, 0, 0, 0)
+        case Unknown(reason, place, detail):
+            parent, name = (None, None) if place is None else (place.parent, place.name)
+            return ("unknown", reason.value, shown_text(detail), parent, name, None, 0, 0, 0)
+
+
+def _state_and_version(state: State) -> Columns:
+    """Return *state* as the columns of S or R: with version, tag and manifest."""
+    match state:
+        case Present():
+            return (*_state(state), *version_columns(state.version), state.manifest)
+        case Absent():
+            return (*_state(state), *version_columns(state.version), None)
+        case Unknown():
+            return (*_state(state), None, None, None)
+
+
+class Nodes(Structure):
+    """The node table. The planner's ``Trees`` by structure."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+
+    # --- reading
+
+    def node(self, key: NodeKey) -> Node | None:
+        """Return the row *key*, or None."""
+        return self._one(f"{_SELECT} WHERE id = ?", (key,))
+
+    def by_node_id(self, node_id: bytes) -> Node | None:
+        """Return the row with the stable id *node_id*, or None."""
+        return self._one(f"{_SELECT} WHERE node_id = ?", (node_id,))
+
+    def children(self, tree: Tree, parent: NodeKey) -> list[Node]:
+        """Return what *tree* has in directory *parent*, present or unknown with a place, by name and key."""
+        return self._all(_CHILDREN[tree], (parent,))
+
+    def at(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
+        """Return what *tree* has at this place, present or unknown, by key. More than one while the world moves."""
+        return self._all(_AT[tree], (parent, name)) if is_text(name) else []
+
+    def at_folded(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
+        """Return what *tree* has in *parent* under any case or normal form of *name*, by key."""
+        folded = fold(name)
+        rows = self._execute(_NAMES[tree], (parent,)).fetchall()
+        twins = [self.node(int(key)) for key, other in rows if fold(str(other)) == folded]  # type: ignore[arg-type]
+        return [node for node in twins if node is not None]
+
+    def has_children(self, tree: Tree, parent: NodeKey) -> bool:
+        """Return whether *tree* has anything, known or unknown, in directory *parent*."""
+        return self._execute(_ANY_CHILD[tree], (parent,)).fetchone() is not None
+
+    def by_inode(self, dev: int, ino: int) -> list[Node]:
+        """Return rows whose kept fingerprint has this inode; those present in L first, then by key."""
+        return self._all(_BY_INODE, (wide(ino), wide(dev)))
+
+    def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
+        """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
+        return self._all(_VANISHED, (hash, kind.value))
+
+    def known(self, parent: NodeKey, names: Sequence[str] | None = None) -> tuple[KnownEntry, ...]:
+        """Return what L says of directory *parent* (all, or of *names*), by name and key.
+
+        An entry whose state is unknown has no fingerprint here: it is to be reported however unchanged it is.
+        """
+        if names is None:
+            rows = self._execute(_KNOWN + " ORDER BY l_name, id", (HASH_ALG, parent)).fetchall()
+        else:
+            rows = []
+            for name in sorted({name for name in names if is_text(name)}):
+                rows += self._execute(_KNOWN + " AND l_name = ? ORDER BY id", (HASH_ALG, parent, name)).fetchall()
+        return tuple(_known_entry(row) for row in rows)
+
+    def disagreeing(self, after: NodeKey, limit: int) -> list[NodeKey]:
+        """Return up to *limit* keys above *after* whose trees disagree with R and L known, in order."""
+        return self._keys(_DISAGREEING, (after, limit))
+
+    def disagreeing_count(self) -> int:
+        """Return how many rows disagree; costs as much as there are of them."""
+        sql = "SELECT count(*) FROM node INDEXED BY node_disagreeing WHERE disagrees = 1"
+        return int(self._execute(sql).get)
+
+    # --- writing
+
+    def insert(
+        self,
+        kind: Kind,
+        *,
+        node_id: bytes | None = None,
+        synced: Present | Absent = Absent(),  # noqa: B008 – immutable
+        remote: State = Absent(),  # noqa: B008
+        local: State = Absent(),  # noqa: B008
+        fingerprint: Fingerprint | None = None,
+        racy: bool = False,
+    ) -> NodeKey:
+        """Add a row and return its key, which is never used again."""
+        self._execute(
+            _INSERT,
+            (
+                node_id, kind.value, *_state_and_version(synced), *_state_and_version(remote), *_state(local),
+                HASH_ALG, *fingerprint_columns(fingerprint), int(racy),
+            ),
+        )  # fmt: skip
+        return self._connection.last_insert_rowid()
+
+    def set_local(self, key: NodeKey, state: State, fingerprint: Fingerprint | None, racy: bool = False) -> None:
+        """Set what L says. A node that is no longer seen keeps its last hash, and, when *fingerprint* is None, its last
+        fingerprint too: both may tell where it went."""
+        if isinstance(state, Present):
+            values = (*_state(state), HASH_ALG, *fingerprint_columns(fingerprint), int(racy), key)
+            self._change(_SET_LOCAL, values, key)
+        elif fingerprint is not None:
+            values = (*_state(state)[:5], *fingerprint_columns(fingerprint), int(racy), key)
+            self._change(_SET_LOCAL_PRINT, values, key)
+        else:
+            self._change(_SET_LOCAL_KEEP, (*_state(state)[:5], key), key)
+
+    def set_remote(self, key: NodeKey, state: State) -> None:
+        """Set what R says."""
+        self._change(_SET_REMOTE, (*_state_and_version(state), key), key)
+
+    def set_synced(self, key: NodeKey, state: Present | Absent) -> None:
+        """Set the merge base. Call it only in the transaction that ends an op, or where R = L (P4)."""
+        self._change(_SET_SYNCED, (*_state_and_version(state), key), key)
+
+    def set_node_id(self, key: NodeKey, node_id: bytes) -> None:
+        """Give the row its stable id; raises ``apsw.ConstraintError`` when another row has it."""
+        self._change("UPDATE node SET node_id = ? WHERE id = ?", (node_id, key), key)
+
+    def delete(self, key: NodeKey) -> None:
+        """Forget the row, its waiting op, its undecided items and its pieces. Raises RuntimeError while its op runs."""
+        if key == ROOT:
+            raise ValueError("the root is never forgotten")
+        self._drop_op(key)
+        self._execute("DELETE FROM decision_item WHERE node = ? AND decision = 'undecided'", (key,))
+        self._execute("DELETE FROM held_entry WHERE parent = ?", (key,))
+        self._execute("DELETE FROM node WHERE id = ?", (key,))
+
+    def merge_local_into(self, keep: NodeKey, drop: NodeKey) -> None:
+        """Join two rows of one thing: the L of *drop*, which R does not have, becomes the L of *keep*.
+
+        Every place in S and L that names *drop* as parent names *keep* afterwards; a local leftover becomes present.
+        Conflicts, items, waits and pieces follow. What *drop* was in S goes with it: *keep* has a merge base of its
+        own. Its waiting op is dropped (*keep* is planned again).
+        """
+        source = self.node(drop)
+        if keep == drop or source is None or self.node(keep) is None:
+            raise ValueError(f"rows {keep} and {drop} cannot be joined: both must exist and differ")
+        if not isinstance(source.remote, Absent):
+            raise ValueError(f"row {drop} cannot be joined into {keep}: the remote has it too")
+        self._drop_op(drop)
+        names = (*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy")
+        self._execute(
+            f"UPDATE node SET ({', '.join(names)}) = (SELECT {', '.join(names)} FROM node WHERE id = ?) WHERE id = ?",
+            (drop, keep),
+        )
+        self._execute(
+            "UPDATE node SET l_presence = 'present', l_reason = NULL, l_detail = ''"
+            " WHERE id = ? AND l_presence = 'unknown' AND l_reason = ? AND l_parent IS NOT NULL",
+            (keep, Reason.LEFTOVER.value),
+        )
+        for tree in (Tree.LOCAL, Tree.SYNCED):  # a swap may have given S a place in it
+            self._execute(f"UPDATE node SET {tree.value}_parent = ? WHERE {tree.value}_parent = ?", (keep, drop))
+        self._execute("UPDATE conflict SET node = ? WHERE node = ?", (keep, drop))
+        self._execute("UPDATE held_entry SET parent = ? WHERE parent = ?", (keep, drop))
+        for table in ("decision_item", "op_wait", "chunk_cache"):  # OR IGNORE: keep may be there already
+            self._execute(f"UPDATE OR IGNORE {table} SET node = ? WHERE node = ?", (keep, drop))
+            self._execute(f"DELETE FROM {table} WHERE node = ?", (drop,))
+        self._execute("DELETE FROM node WHERE id = ?", (drop,))
+
+    # --- helpers
+
+    def _drop_op(self, key: NodeKey) -> None:
+        if self._execute("SELECT 1 FROM queue_op WHERE node = ? AND state = 'running'", (key,)).fetchone():
+            raise RuntimeError(f"node {key} has a running op: its result comes first")
+        self._execute("DELETE FROM queue_op WHERE node = ? AND state <> 'done'", (key,))
+
+    def _change(self, sql: str, values: Columns, key: NodeKey) -> None:
+        self._execute(sql, values)
+        if self._connection.changes() == 0:
+            raise KeyError(f"there is no node {key}")
+
+    def _one(self, sql: str, values: Columns) -> Node | None:
+        row = self._execute(sql, values).fetchone()
+        return None if row is None else node_from(row)
+
+    def _all(self, sql: str, values: Columns) -> list[Node]:
+        return [node_from(row) for row in self._execute(sql, values).fetchall()]
+
+
+def _known_entry(row: Columns) -> KnownEntry:
+    name, kind_text, presence, dev, ino, mtime, ctime, size, racy, hashed = row
+    kind = kind_from(kind_text)
+    fingerprint = None
+    if presence == "present" and ino is not None:
+        fingerprint = fingerprint_from(dev, ino, mtime, ctime, size)
+    return KnownEntry(str(name), kind, fingerprint, racy == 1, hashed == 1 or kind is Kind.DIRECTORY)

@@ -1,0 +1,266 @@
+"""The durable queue: one row an op, with its retries, waits and key. Never decides what is to be done.
+
+Ops are derived from the trees: whatever is not running may be dropped and planned again (P3). What runs is settled
+first: its key, stored before it was sent, tells afterwards what became of it (P4).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from syncd.db.codec import Row, decode_op, encode_op, shown_text
+from syncd.model.op import PRIORITY, Op, OpState, OpType, Side
+from syncd.model.path import NodeKey
+from syncd.ports import Clock
+
+_COLUMNS: Final = "id, key, op, state, attempts, next_retry_at, last_error, error_class, created, run_dirs"
+_CONTENT: Final = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT})
+_SIZE_CLASSES: Final = (1 << 20, 1 << 26, 1 << 30)  # bytes: small files are not kept waiting by large ones
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedOp:
+    """An op in the queue. Times are seconds since the epoch; *next_at* None: at once. *run_dirs* is what the engine
+    resolved when it started the op, opaque here."""
+
+    id: int
+    key: bytes
+    op: Op
+    state: OpState
+    attempts: int = 0
+    next_at: float | None = None
+    last_error: str = ""
+    error_class: str = ""
+    created: float = 0.0
+    run_dirs: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AtStake:
+    """A live op that would remove or replace content; what the guard counts (P8)."""
+
+    id: int
+    node: NodeKey
+    bytes_at_stake: int
+    state: OpState
+
+
+def priority_of(op: Op) -> int:
+    """Return the op's place in the queue, lower first: its type, then its size class."""
+    size_class = sum(op.size > limit for limit in _SIZE_CLASSES) if op.type in _CONTENT else 0
+    return PRIORITY[op.type] * 10 + size_class
+
+
+class QueueReader:
+    """What may be asked of the queue, also by a read-only view."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+
+    def live(self, node: NodeKey) -> QueuedOp | None:
+        """Return the node's op that is not done, or None."""
+        return self._one("WHERE node = ? AND state <> 'done'", (node,))
+
+    def get(self, op_id: int) -> QueuedOp | None:
+        """Return the op with this id, done ones included."""
+        return self._one("WHERE id = ?", (op_id,))
+
+    def by_key(self, key: bytes) -> QueuedOp | None:
+        """Return the op with this idempotency key, done ones included."""
+        return self._one("WHERE key = ?", (key,))
+
+    def ready(self, side: Side, now: float, limit: int) -> list[QueuedOp]:
+        """Return ops of *side* that may start now, by priority and age."""
+        return self._all(
+            "WHERE state = 'ready' AND side = ? AND next_retry_at <= ? ORDER BY priority, id LIMIT ?",
+            (side.value, now, limit),
+        )
+
+    def running(self) -> list[QueuedOp]:
+        """Return ops handed to executors, by id; after a start: those a crash interrupted."""
+        return self._all("WHERE state = 'running' ORDER BY id", ())
+
+    def in_state(self, state: OpState | None, limit: int) -> list[QueuedOp]:
+        """Return ops in *state* (None: all live ones), by priority and id."""
+        if state is None:
+            return self._all("WHERE state <> 'done' ORDER BY priority, id LIMIT ?", (limit,))
+        return self._all("WHERE state = ? ORDER BY priority, id LIMIT ?", (state.value, limit))
+
+    def retrying(self, limit: int) -> list[QueuedOp]:
+        """Return ops that failed and wait for their next attempt, the next one first."""
+        return self._all("WHERE state = 'ready' AND attempts > 0 ORDER BY next_retry_at, id LIMIT ?", (limit,))
+
+    def waiting_on(self, node: NodeKey) -> list[NodeKey]:
+        """Return nodes whose live op waits for something about *node*, in order."""
+        sql = (
+            "SELECT DISTINCT queue_op.node FROM op_wait JOIN queue_op ON queue_op.id = op_wait.op"
+            " WHERE op_wait.node = ? AND queue_op.state <> 'done' ORDER BY queue_op.node"
+        )
+        return [int(row[0]) for row in self._execute(sql, (node,)).fetchall()]  # type: ignore[arg-type]
+
+    def counts(self) -> dict[OpState, int]:
+        """Return how many ops are in each state (all states are there)."""
+        found = dict.fromkeys(OpState, 0)
+        for state, count in self._execute("SELECT state, count(*) FROM queue_op GROUP BY state ORDER BY state"):
+            found[OpState(str(state))] = int(count)
+        return found
+
+    def destructive(self, side: Side) -> list[AtStake]:
+        """Return the live ops of *side* that would remove or replace content, by id (P8)."""
+        sql = (
+            "SELECT id, node, bytes_at_stake, state FROM queue_op"
+            " WHERE side = ? AND destructive = 1 AND state <> 'done' ORDER BY id"
+        )
+        rows = self._execute(sql, (side.value,)).fetchall()
+        return [AtStake(int(i), int(n), int(b), OpState(str(s))) for i, n, b, s in rows]  # type: ignore[arg-type]
+
+    def _one(self, where: str, values: Row) -> QueuedOp | None:
+        row = self._execute(f"SELECT {_COLUMNS} FROM queue_op {where}", values).fetchone()
+        return None if row is None else _queued(row)
+
+    def _all(self, where: str, values: Row) -> list[QueuedOp]:
+        return [_queued(row) for row in self._execute(f"SELECT {_COLUMNS} FROM queue_op {where}", values).fetchall()]
+
+
+class Queue(QueueReader):
+    """The queue_op and op_wait tables."""
+
+    def __init__(self, connection: apsw.Connection, clock: Clock) -> None:
+        super().__init__(connection)
+        self._clock = clock
+
+    # --- planning
+
+    def put(self, op: Op, *, state: OpState, key: bytes, not_before: float | None, now: float) -> int:
+        """Make *op* its node's live op and return its id.
+
+        An equal live op stays, with its key, attempts and time; it takes *state* unless it is parked (FAILED stays
+        until a person or a changed plan frees it). Any other live op is superseded. Raises RuntimeError when the live
+        op runs: its result comes first.
+        """
+        if state not in (OpState.READY, OpState.BLOCKED):
+            raise ValueError(f"an op is put ready or blocked, not {state.value}")
+        encoded = encode_op(op)
+        row = self._execute(
+            "SELECT id, state, op FROM queue_op WHERE node = ? AND state <> 'done'", (op.node,)
+        ).fetchone()
+        if row is not None:
+            live, live_state, live_op = int(row[0]), str(row[1]), str(row[2])
+            if live_state == OpState.RUNNING.value:
+                raise RuntimeError(f"node {op.node} has a running op: its result comes first")
+            if live_op == encoded:
+                if live_state not in (state.value, OpState.FAILED.value):
+                    self._execute("UPDATE queue_op SET state = ? WHERE id = ?", (state.value, live))
+                return live
+            self._execute("DELETE FROM queue_op WHERE id = ?", (live,))
+        self._execute(
+            "INSERT INTO queue_op (node, op_type, side, state, priority, next_retry_at, key, destructive,"
+            " bytes_at_stake, created, op) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                op.node, op.type.value, op.side.value, state.value, priority_of(op), not_before or 0.0, key,
+                int(op.destructive), op.bytes_at_stake, now, encoded,
+            ),
+        )  # fmt: skip
+        op_id = self._connection.last_insert_rowid()
+        for wait in op.waits:
+            self._execute(
+                "INSERT OR IGNORE INTO op_wait (op, kind, node) VALUES (?, ?, ?)", (op_id, wait.kind.value, wait.node)
+            )
+        return op_id
+
+    def drop(self, node: NodeKey) -> None:
+        """Remove the node's live op, unless it runs."""
+        self._execute("DELETE FROM queue_op WHERE node = ? AND state NOT IN ('done', 'running')", (node,))
+
+    def clear(self) -> None:
+        """Drop every live op that does not run: all can be planned again."""
+        self._execute("DELETE FROM queue_op WHERE state NOT IN ('done', 'running')")
+
+    # --- the course of an op
+
+    def next_due(self) -> float | None:
+        """Return when the next ready op may start: 0.0 when one may now, None without any."""
+        earliest = self._execute("SELECT min(next_retry_at) FROM queue_op WHERE state = 'ready'").get
+        if earliest is None:
+            return None
+        return 0.0 if earliest <= self._clock.now() else float(earliest)
+
+    def start(self, op_ids: Sequence[int], run_dirs: Sequence[bytes]) -> None:
+        """Mark ops as handed out, with what was resolved for each; raises RuntimeError for one that is not ready."""
+        for op_id, dirs in zip(op_ids, run_dirs, strict=True):
+            self._execute(
+                "UPDATE queue_op SET state = 'running', run_dirs = ? WHERE id = ? AND state = 'ready'", (dirs, op_id)
+            )
+            if self._connection.changes() == 0:
+                raise RuntimeError(f"op {op_id} is not ready")
+
+    def finish(self, op_id: int) -> None:
+        """Remove an op that is settled; the activity keeps its story."""
+        self._execute("DELETE FROM queue_op WHERE id = ?", (op_id,))
+
+    def abandon(self, op_id: int, now: float) -> None:
+        """End an op whose effect is not known: it stays, done, so that its key is recognised when R shows it."""
+        self._execute("UPDATE queue_op SET state = 'done', ended = ? WHERE id = ?", (now, op_id))
+        self._execute("DELETE FROM op_wait WHERE op = ?", (op_id,))
+
+    def retry(self, op_id: int, at: float, error_class: str, error: str) -> None:
+        """Put an op back, to start at *at* with the same key; one attempt more."""
+        self._execute(
+            "UPDATE queue_op SET state = 'ready', attempts = attempts + 1, next_retry_at = ?, error_class = ?,"
+            " last_error = ?, run_dirs = x'' WHERE id = ? AND state <> 'done'",
+            (at, error_class, shown_text(error), op_id),
+        )
+
+    def park(self, op_id: int, error_class: str, error: str) -> None:
+        """Stop trying: retrying cannot help. It is shown until a person or a changed plan frees it."""
+        self._halt(op_id, OpState.FAILED, error_class, error)
+
+    def block(self, op_id: int, error_class: str = "", error: str = "") -> None:
+        """Keep an op waiting for a condition or a person."""
+        self._halt(op_id, OpState.BLOCKED, error_class, error)
+
+    def _halt(self, op_id: int, state: OpState, error_class: str, error: str) -> None:
+        self._execute(
+            "UPDATE queue_op SET state = ?, error_class = ?, last_error = ?, run_dirs = x''"
+            " WHERE id = ? AND state <> 'done'",
+            (state.value, error_class, shown_text(error), op_id),
+        )
+
+    def release(self, op_id: int) -> None:
+        """Make a blocked or parked op ready, its troubles forgotten. A rest it was put with still counts."""
+        self._execute(
+            "UPDATE queue_op SET state = 'ready', next_retry_at = iif(attempts = 0, next_retry_at, 0), attempts = 0,"
+            " error_class = '', last_error = '' WHERE id = ? AND state IN ('blocked', 'failed')",
+            (op_id,),
+        )
+
+    def hurry(self) -> int:
+        """Make every op that waits for its next attempt due now (online again, or a person asked); returns how many."""
+        self._execute(
+            "UPDATE queue_op SET next_retry_at = 0 WHERE state = 'ready' AND attempts > 0 AND next_retry_at > 0"
+        )
+        return self._connection.changes()
+
+    def prune(self, before: float) -> int:
+        """Forget ops that ended before *before* and return how many."""
+        self._execute("DELETE FROM queue_op WHERE state = 'done' AND ended < ?", (before,))
+        return self._connection.changes()
+
+
+def _queued(row: Row) -> QueuedOp:
+    op_id, key, op, state, attempts, next_at, last_error, error_class, created, run_dirs = row[:10]
+    return QueuedOp(
+        op_id,  # type: ignore[arg-type]
+        key,  # type: ignore[arg-type]
+        decode_op(str(op)),
+        OpState(str(state)),
+        attempts,  # type: ignore[arg-type]
+        next_at or None,  # type: ignore[arg-type]
+        last_error,  # type: ignore[arg-type]
+        error_class,  # type: ignore[arg-type]
+        created,  # type: ignore[arg-type]
+        run_dirs,  # type: ignore[arg-type]
+    )

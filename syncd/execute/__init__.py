@@ -1,0 +1,1 @@
+"""Executors: workers that carry ops out, on this folder and on the remote. They never read the database."""

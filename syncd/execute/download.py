@@ -1,0 +1,321 @@
+"""Brings content here: finds pieces nearby before it asks the remote, verifies every one, and stages the whole.
+
+Owns the memory bound: a window of pieces at a time, whatever the size of the file. Never touches a target.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from blake3 import blake3
+
+from syncd.chunks.chunker import chunk
+from syncd.chunks.manifest import Manifest, Piece, decode, manifest_hash
+from syncd.execute.dirs import Dirs
+from syncd.execute.staging import STAGING, drop, part_name, parts_of, parts_with
+from syncd.execute.tools import Tools
+from syncd.model.errors import Corrupt, Outdated, Refused, SyncdError, Transient
+from syncd.model.job import Assignment
+from syncd.model.node import Kind
+from syncd.model.observation import Progress
+from syncd.model.path import shown_path
+from syncd.ports import Dir, ReadFile, Stat
+
+EMPTY: Final = blake3(b"").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Verified, durable content in staging. *moved* is the number of bytes that came over the network."""
+
+    name: str
+    stat: Stat
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Content to stage for an op. *directory* and *name*: the local file it will replace, where there is one."""
+
+    assignment: Assignment
+    directory: Dir | None
+    name: str
+
+
+Fault = SyncdError | OSError
+Staging = dict[int, Staged | Fault]
+
+
+def stage_many(tools: Tools, dirs: Dirs, wants: Sequence[Want]) -> Staging:
+    """Stage the content of many ops, by op id; each fails or succeeds by itself."""
+    outcome: Staging = {}
+    single = [want.assignment for want in wants if want.assignment.op.manifest is None]
+    for window in _windows_of(single, tools.limits.window_bytes):
+        outcome |= _stage_window(tools, dirs, window)
+    for want in wants:
+        if want.assignment.op.manifest is not None:
+            outcome[want.assignment.op_id] = _stage_pieces(tools, dirs, want)
+    return outcome
+
+
+# --- contents of one chunk --------------------------------------------------------------------------------------
+
+
+def _windows_of(assignments: Sequence[Assignment], most: int) -> Iterator[list[Assignment]]:
+    window: list[Assignment] = []
+    total = 0
+    for assignment in assignments:
+        if window and total + assignment.op.size > most:
+            yield window
+            window, total = [], 0
+        window.append(assignment)
+        total += assignment.op.size
+    if window:
+        yield window
+
+
+def _stage_window(tools: Tools, dirs: Dirs, window: Sequence[Assignment]) -> Staging:
+    """Stage ops of one chunk each, as their contents arrive."""
+    try:
+        tools.stop_if_cancelled()
+        tools.require_space(sum(assignment.op.size for assignment in window))
+    except SyncdError as error:
+        return {assignment.op_id: error for assignment in window}
+    by_hash: dict[bytes, list[Assignment]] = {}
+    for assignment in window:
+        by_hash.setdefault(assignment.op.hash or b"", []).append(assignment)
+    outcome: Staging = {}
+    for content, data, moved in _contents(tools, sorted(by_hash)):
+        for assignment in by_hash[content]:
+            outcome[assignment.op_id] = _stage_single(tools, dirs.own(STAGING), assignment, data, moved)
+            moved = 0  # travelled once, whoever else wanted it
+    return outcome
+
+
+def _contents(tools: Tools, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | Fault, int]]:
+    """Yield each hash once, with its verified content or what went wrong, and the bytes that travelled."""
+    left = dict.fromkeys(hashes)
+    if EMPTY in left:
+        del left[EMPTY]
+        yield EMPTY, b"", 0
+    for content, data in _nearby(tools, list(left), {}).items():
+        del left[content]
+        yield content, data, 0
+    try:
+        for content, data in tools.remote.get_chunks(list(left)) if left else ():
+            if content in left:
+                del left[content]
+                yield content, _verified(content, data), len(data)
+    except Transient as error:
+        for content in left:
+            yield content, error, 0
+        return
+    except (SyncdError, OSError) as error:
+        if len(left) == 1:
+            yield next(iter(left)), error, 0
+            return
+        for content in left:  # one bad content must not stop the others
+            yield from _contents(tools, [content])
+        return
+    for content in left:
+        yield content, Corrupt(f"the remote did not send chunk {content.hex()[:16]}"), 0
+
+
+def _verified(content: bytes, data: bytes) -> bytes | Fault:
+    if blake3(data).digest() == content:
+        return data
+    return Corrupt(f"what the remote sent for chunk {content.hex()[:16]} is something else")
+
+
+def _stage_single(
+    tools: Tools, staging: Dir, assignment: Assignment, data: bytes | Fault, moved: int
+) -> Staged | Fault:
+    if not isinstance(data, bytes):
+        return data
+    op = assignment.op
+    name = part_name(op.hash or b"", assignment.key, tools.chance)
+    try:
+        if op.kind is Kind.SYMLINK:
+            return Staged(name, _stage_symlink(tools, staging, name, data), moved)
+        with staging.create(name) as out:
+            out.write(data)
+            return Staged(name, out.finish(op.mtime_ns, mode_for(tools, assignment)), moved)
+    except (SyncdError, OSError) as error:
+        drop(staging, name)
+        return error
+
+
+def _stage_symlink(tools: Tools, staging: Dir, name: str, target: bytes) -> Stat:
+    if not tools.fs.traits.symlinks:
+        raise Refused("this file system cannot hold symlinks")
+    if not target or b"\0" in target:
+        raise Refused("the remote's symlink has a target that no system can hold")
+    staging.symlink(name, target)
+    stat = staging.stat(name)
+    if stat is None:
+        raise Outdated("what was staged is gone")
+    return stat
+
+
+def mode_for(tools: Tools, assignment: Assignment) -> int:
+    """Return the mode of a new file, before the umask."""
+    return 0o777 if assignment.op.executable and tools.fs.traits.executable_bit else 0o666
+
+
+# --- contents of many pieces ------------------------------------------------------------------------------------
+
+
+def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
+    """Stage one large content. What an interrupted attempt brought is taken up again, piece by verified piece."""
+    assignment = want.assignment
+    staging = dirs.own(STAGING)
+    name = part_name(assignment.op.hash or b"", assignment.key, tools.chance)
+    earlier = parts_of(staging, assignment.key)
+    try:
+        manifest = _manifest(tools, assignment)
+        tools.require_space(assignment.op.size)
+        with Nearby(tools, staging, want, manifest) as nearby, staging.create(name) as out:
+            hasher = blake3()
+            done = moved = 0
+            for window in _windows(manifest.pieces, tools.limits.window_bytes):
+                tools.stop_if_cancelled()
+                found, travelled = nearby.bring(window, done)
+                moved += travelled
+                for piece in window:
+                    out.write(found[piece.hash])
+                    hasher.update(found[piece.hash])
+                    done += piece.size
+                tools.progress(Progress(assignment.op_id, done, manifest.size))
+            if hasher.digest() != assignment.op.hash:
+                drop(staging, name)
+                raise Corrupt(f"the pieces of {shown_path(assignment.path)} do not make up the content they should")
+            staged = Staged(name, out.finish(assignment.op.mtime_ns, mode_for(tools, assignment)), moved)
+        for old in earlier:
+            drop(staging, old)
+    except (SyncdError, OSError) as error:
+        return error
+    return staged
+
+
+def _manifest(tools: Tools, assignment: Assignment) -> Manifest:
+    op = assignment.op
+    encoded = tools.remote.get_manifest(op.manifest or b"")
+    if manifest_hash(encoded) != op.manifest:
+        raise Corrupt(f"the manifest the remote sent for {shown_path(assignment.path)} is not the one asked for")
+    manifest = decode(encoded)
+    if manifest.size != op.size:
+        raise Corrupt(f"the manifest of {shown_path(assignment.path)} is of {manifest.size} bytes, not {op.size}")
+    return manifest
+
+
+def _windows(pieces: Sequence[Piece], most: int) -> Iterator[list[Piece]]:
+    window: list[Piece] = []
+    total = 0
+    for piece in pieces:
+        if window and total + piece.size > most:
+            yield window
+            window, total = [], 0
+        window.append(piece)
+        total += piece.size
+    if window:
+        yield window
+
+
+class Nearby:
+    """Finds the pieces of one content: in an earlier attempt, in local files, in the file to be replaced, and
+    only then at the remote. Everything found is verified by its hash."""
+
+    def __init__(self, tools: Tools, staging: Dir, want: Want, manifest: Manifest) -> None:
+        self._tools = tools
+        self._want = want
+        self._manifest = manifest
+        self._attempts: list[ReadFile] = []
+        for name in parts_with(staging, want.assignment.op.hash or b""):
+            try:
+                self._attempts.append(staging.open(name))
+            except OSError:
+                continue  # another op of the same content moved it into place just now
+        self._old: ReadFile | None = None
+        self._index: dict[bytes, tuple[int, int]] | None = None
+
+    def __enter__(self) -> "Nearby":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for file in self._attempts:
+            file.close()
+        if self._old is not None:
+            self._old.close()
+
+    def bring(self, window: Sequence[Piece], offset: int) -> tuple[dict[bytes, bytes], int]:
+        """Return the data of every piece of *window*, which begins at *offset*, and the bytes that travelled."""
+        found: dict[bytes, bytes] = {}
+        for piece in window:
+            data = self._attempted(piece, offset)
+            if data is not None:
+                found[piece.hash] = data
+            offset += piece.size
+        sizes = {piece.hash: piece.size for piece in window}
+        found |= _nearby(self._tools, [content for content in sizes if content not in found], sizes)
+        for content, size in sizes.items():
+            if content not in found and (data := self._replaced(content, size)) is not None:
+                found[content] = data
+        missing = [content for content in sizes if content not in found]
+        travelled = 0
+        for content, data in self._tools.remote.get_chunks(missing) if missing else ():
+            if sizes.get(content) != len(data) or blake3(data).digest() != content:
+                raise Corrupt(f"what the remote sent for chunk {content.hex()[:16]} is something else")
+            found[content] = data
+            travelled += len(data)
+        if len(found) < len(sizes):
+            raise Corrupt("the remote did not send every chunk it was asked for")
+        return found, travelled
+
+    def _attempted(self, piece: Piece, offset: int) -> bytes | None:
+        for file in self._attempts:
+            data = file.read(offset, piece.size)
+            if len(data) == piece.size and blake3(data).digest() == piece.hash:
+                return data
+        return None
+
+    def _replaced(self, content: bytes, size: int) -> bytes | None:
+        """Look into the file that is to be replaced: an edit leaves most of its pieces as they were."""
+        if self._index is None:
+            self._index = self._cut_old()
+        where = self._index.get(content)
+        if where is None or self._old is None or where[1] != size:
+            return None
+        data = self._old.read(*where)
+        return data if blake3(data).digest() == content else None
+
+    def _cut_old(self) -> dict[bytes, tuple[int, int]]:
+        if self._want.directory is None:
+            return {}
+        try:
+            self._old = self._want.directory.open(self._want.name)
+            index: dict[bytes, tuple[int, int]] = {}
+            offset = 0
+            for piece, _ in chunk(self._old.read, self._old.stat().fingerprint.size, self._manifest.average):
+                index.setdefault(piece.hash, (offset, piece.size))
+                offset += piece.size
+        except (OSError, ValueError):
+            return {}  # unreadable, or cut with an average we cannot use: the remote has every piece
+        return index
+
+
+def _nearby(tools: Tools, hashes: Sequence[bytes], sizes: dict[bytes, int]) -> dict[bytes, bytes]:
+    """Return contents that the chunk cache finds in local files and that are what they should be."""
+    found: dict[bytes, bytes] = {}
+    if tools.cache is None or not hashes:
+        return found
+    for content, (path, offset, size) in sorted(tools.cache.locate(hashes).items()):
+        if not 0 < size <= sizes.get(content, tools.limits.window_bytes):
+            continue
+        try:
+            with tools.fs.open_dir(path[:-1]) as directory, directory.open(path[-1]) as file:
+                data = file.read(offset, size)
+        except OSError:
+            continue  # a hint that no longer holds
+        if content in hashes and blake3(data).digest() == content:
+            found[content] = data
+    return found

@@ -1,0 +1,66 @@
+"""What every executor is given: the world by protocols, and the limits. Holds values; does nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from syncd.model.errors import NoSpace, Transient
+from syncd.model.observation import Progress
+from syncd.model.path import RelPath
+from syncd.observe.ignore import is_litter
+from syncd.ports import Chance, ChunkCache, Clock, LocalFs, Remote
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what executors use. Sizes in bytes, times in seconds.
+
+    *free_floor_bytes* is never written into. *window_bytes* is how much of a content is in flight at a time.
+    *group_ops* and *group_bytes* bound what is staged and made durable together. *staged_kept* is how long the
+    beginning of an interrupted download waits to be taken up again.
+    """
+
+    free_floor_bytes: int = 256 << 20
+    window_bytes: int = 8 << 20
+    group_ops: int = 128
+    group_bytes: int = 8 << 20
+    staged_kept: float = 24 * 3600.0
+
+
+def _never(path: RelPath, directory: bool) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything an executor may touch. Shared by worker threads: nothing here changes, except *busy*.
+
+    *busy* holds the keys of the ops being applied in this process, so that the sweep leaves their entries alone
+    (single additions and removals, which are atomic).
+    """
+
+    fs: LocalFs
+    remote: Remote
+    clock: Clock
+    chance: Chance
+    device: Callable[[], str]
+    cache: ChunkCache | None
+    limits: Limits
+    progress: Callable[[Progress], None]
+    cancelled: Callable[[], bool]
+    ignored: Callable[[RelPath, bool], bool] = _never
+    litter: Callable[[str], bool] = is_litter
+    busy: set[bytes] = field(default_factory=set)
+
+    def stop_if_cancelled(self) -> None:
+        """Raise Transient when the daemon is stopping: what is done so far is taken up again later."""
+        if self.cancelled():
+            raise Transient("stopped before the end; it goes on at the next start")
+
+    def require_space(self, size: int) -> None:
+        """Raise NoSpace when *size* more bytes would go under the floor: a full disk stops, never damages."""
+        free = self.fs.free_bytes()
+        if free - size < self.limits.free_floor_bytes:
+            raise NoSpace(
+                f"{size} bytes are needed and {free} are free, of which {self.limits.free_floor_bytes} are kept free; "
+                "free some space, then it goes on by itself"
+            )

@@ -1,0 +1,198 @@
+"""Changes of structure in this folder: make, move, swap, set aside, chmod. Content stays what it is.
+
+Every change verifies the inode it is about to move, and looks again at what it moved. Nothing is ever replaced.
+"""
+
+from syncd.execute.dirs import Dirs, here, is_executable, is_expected, present, require_expected
+from syncd.execute.download import Want
+from syncd.execute.placing import set_aside
+from syncd.execute.tools import Tools
+from syncd.execute.trash import DATA, clear, entry_of, info_for, open_info, write_info
+from syncd.model.errors import Outdated
+from syncd.model.job import Assignment
+from syncd.model.node import Fingerprint, Kind
+from syncd.model.observation import Displaced, Ending, LocalAfter, OpResult
+from syncd.model.path import shown
+from syncd.ports import Dir, ReadFile, Stat, Traits
+
+
+class Change:
+    """What the changes of structure have in common: nothing is staged, nothing is left to take back."""
+
+    def __init__(self, tools: Tools, assignment: Assignment) -> None:
+        self.tools = tools
+        self.assignment = assignment
+        self.acted = False
+
+    @property
+    def traits(self) -> Traits:
+        return self.tools.fs.traits
+
+    def check(self, dirs: Dirs) -> Want | None:
+        return None
+
+    def record(self, dirs: Dirs) -> list[ReadFile]:
+        return []
+
+    def give_up(self, dirs: Dirs, *, keep_parts: bool) -> None:
+        clear(dirs, self.assignment.key)
+
+    def after(self, stat: Stat, expected: Fingerprint | None) -> LocalAfter:
+        """Return L of a moved node. An edit that came in with the move must be seen by the next look: then the
+        fingerprint stays the expected one, and differs."""
+        op = self.assignment.op
+        unchanged = expected is None or is_expected(stat, expected)
+        fingerprint = stat.fingerprint if unchanged or expected is None else expected
+        return LocalAfter(fingerprint, op.expected_hash or op.hash, is_executable(stat, self.traits, op.executable))
+
+    def done(self, local: LocalAfter | None, partner: LocalAfter | None = None) -> OpResult:
+        return OpResult(self.assignment.op_id, Ending.DONE, local=local, partner_local=partner)
+
+
+class Making(Change):
+    """Make a directory. One that is there already is adopted: the result is what was asked for."""
+
+    def act(self, dirs: Dirs) -> None:
+        op = self.assignment.op
+        directory = dirs.proven(self.assignment.target)
+        try:
+            directory.mkdir(op.place.name)
+        except FileExistsError:
+            stat = present(directory, op.place.name, self.traits)
+            if stat is None or stat.kind is not Kind.DIRECTORY:
+                raise Outdated(f"{shown(op.place.name)} is there already and is no directory; looking again") from None
+        self.acted = True
+
+    def settle(self, dirs: Dirs) -> OpResult:
+        name = self.assignment.op.place.name
+        stat = require_expected(dirs.proven(self.assignment.target), name, Kind.DIRECTORY, None, self.traits)
+        return self.done(self.after(stat, None))
+
+
+class Moving(Change):
+    """Move or rename one node, a set-aside included; a case-only rename goes through the trash entry."""
+
+    def act(self, dirs: Dirs) -> None:
+        op = self.assignment.op
+        source, name = self._from(dirs)
+        target = dirs.proven(self.assignment.target)
+        before = require_expected(source, name, op.kind, op.expected, self.traits)
+        try:
+            # RACE: what is at the source may be replaced before this rename; what was moved is looked at below.
+            source.rename_new(name, target, op.place.name)
+        except FileExistsError:
+            if not self._same_entry(source, target, before):
+                raise Outdated(f"{shown(op.place.name)} is there already; looking again") from None
+            self._through_trash(dirs, source, name, target, before)
+        self.acted = True
+        moved = target.stat(op.place.name)
+        if moved is None or moved.fingerprint.ino != before.fingerprint.ino:
+            self._move_back(source, name, target)
+
+    def settle(self, dirs: Dirs) -> OpResult:
+        op = self.assignment.op
+        stat = dirs.proven(self.assignment.target).stat(op.place.name)
+        if stat is None or stat.kind is not op.kind:
+            raise Outdated(f"{shown(op.place.name)} was changed while it was moved; looking again")
+        clear(dirs, self.assignment.key)
+        return self.done(self.after(stat, op.expected))
+
+    def _from(self, dirs: Dirs) -> tuple[Dir, str]:
+        ref, name = here(self.assignment)
+        return dirs.proven(ref), name
+
+    def _same_entry(self, source: Dir, target: Dir, before: Stat) -> bool:
+        """Return whether the new name is the old one in another case or normal form (P10: by the listing)."""
+        place = self.assignment.op.place
+        if (source.dev, source.ino) != (target.dev, target.ino):
+            return False
+        found = target.stat(place.name)
+        return (
+            found is not None and found.fingerprint.ino == before.fingerprint.ino and place.name not in target.names()
+        )
+
+    def _through_trash(self, dirs: Dirs, source: Dir, name: str, target: Dir, before: Stat) -> None:
+        entry = entry_of(dirs, self.assignment.key)
+        path = (*(self.assignment.origin.path if self.assignment.origin else ()), name)
+        write_info(entry, info_for(self.assignment, path, self.tools.clock.now(), None, remote_keeps=False))
+        with open_info(entry) as info:
+            info.sync()
+        entry.sync()
+        source.rename_new(name, entry, DATA)
+        finish_through_trash(self.tools, entry, target, self.assignment)
+
+    def _move_back(self, source: Dir, name: str, target: Dir) -> None:
+        """Something else took the source's name at the last moment and was moved: its person's name comes first."""
+        place = self.assignment.op.place
+        try:
+            target.rename_new(place.name, source, name)
+        except (FileExistsError, FileNotFoundError):
+            pass  # both names are taken or empty by now: nothing is lost where things are, the next look sees them
+        raise Outdated(f"{shown(name)} was replaced while it was moved; looking again")
+
+
+def finish_through_trash(tools: Tools, entry: Dir, target: Dir, assignment: Assignment) -> tuple[Displaced, ...]:
+    """Do the second half of a rename through the trash entry; a name taken meanwhile leads to a conflicted copy."""
+    name = assignment.op.place.name
+    try:
+        entry.rename_new(DATA, target, name)
+    except FileExistsError:
+        copy = set_aside(tools, entry, target, name, None)
+        return (Displaced(copy, (*(assignment.target.path if assignment.target else ()), copy)),)
+    return ()
+
+
+class Swapping(Change):
+    """Exchange the places of two nodes, atomically. ``source`` is where this node is, ``place`` where its partner is."""
+
+    def act(self, dirs: Dirs) -> None:
+        op = self.assignment.op
+        if op.source is None:
+            raise Outdated("where the node to swap is now is not known; looking again")
+        source, target = dirs.proven(self.assignment.origin), dirs.proven(self.assignment.target)
+        require_expected(source, op.source.name, op.kind, op.expected, self.traits)
+        there = present(target, op.place.name, self.traits)
+        if there is None or (op.partner_expected is not None and not is_expected(there, op.partner_expected)):
+            raise Outdated(f"{shown(op.place.name)} is not as it was when this was planned; looking again")
+        # RACE: either may be replaced before the exchange. Nothing is lost by it, and settle looks at both.
+        source.exchange(op.source.name, target, op.place.name)
+        self.acted = True
+
+    def settle(self, dirs: Dirs) -> OpResult:
+        op = self.assignment.op
+        source, target = dirs.proven(self.assignment.origin), dirs.proven(self.assignment.target)
+        mine = target.stat(op.place.name)
+        partner = source.stat(op.source.name) if op.source is not None else None
+        if mine is None or partner is None or not (_same(mine, op.expected) and _same(partner, op.partner_expected)):
+            raise Outdated(f"{shown(op.place.name)} was changed while it was moved; looking again")
+        return self.done(self.after(mine, op.expected), self._partner_after(partner))
+
+    def _partner_after(self, stat: Stat) -> LocalAfter:
+        expected = self.assignment.op.partner_expected
+        unchanged = expected is None or is_expected(stat, expected)
+        fingerprint = stat.fingerprint if unchanged or expected is None else expected
+        return LocalAfter(fingerprint, None, is_executable(stat, self.traits, False))
+
+
+def _same(stat: Stat, expected: Fingerprint | None) -> bool:
+    return expected is None or stat.fingerprint.ino == expected.ino
+
+
+class Marking(Change):
+    """Set or clear the executable bit, by descriptor."""
+
+    def act(self, dirs: Dirs) -> None:
+        op = self.assignment.op
+        ref, name = here(self.assignment)
+        directory = dirs.proven(ref)
+        if op.expected is None:
+            raise Outdated(f"which file {shown(name)} was is not known; looking again")
+        require_expected(directory, name, op.kind, op.expected, self.traits)
+        directory.chmod_executable(name, op.executable, op.expected)
+        self.acted = True
+
+    def settle(self, dirs: Dirs) -> OpResult:
+        op = self.assignment.op
+        ref, name = here(self.assignment)
+        stat = require_expected(dirs.proven(ref), name, op.kind, op.expected, self.traits)
+        return self.done(self.after(stat, op.expected))

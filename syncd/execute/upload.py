@@ -1,0 +1,214 @@
+"""Reads local content for the remote: untorn (P5), cut into pieces, of which only missing ones travel.
+
+Owns the memory bound of an upload: one window of pieces, whatever the size of the file. Never commits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from syncd.chunks.chunker import CHUNKER, average_for, chunk
+from syncd.chunks.manifest import Manifest, Piece, encode, manifest_hash
+from syncd.execute.dirs import is_expected, present
+from syncd.execute.tools import Tools
+from syncd.model.errors import Outdated
+from syncd.model.job import Assignment
+from syncd.model.node import Kind
+from syncd.model.observation import Progress
+from syncd.model.path import shown
+from syncd.model.remote import Content
+from syncd.ports import Dir, ReadFile, Stat
+
+SMALL = 1 << 20
+"""Content up to this size, in bytes, is held in memory and travels with others in one batch."""
+
+
+@dataclass(slots=True)
+class Source:
+    """A local file or symlink being uploaded. *held* has the data of small content, by hash."""
+
+    assignment: Assignment
+    directory: Dir
+    name: str
+    before: Stat
+    file: ReadFile | None
+    pieces: list[Piece] = field(default_factory=list)
+    held: dict[bytes, bytes] = field(default_factory=dict)
+    manifest: bytes | None = None
+    moved: int = 0
+
+    @property
+    def content(self) -> Content:
+        """What the commit says of it."""
+        op = self.assignment.op
+        size = sum(piece.size for piece in self.pieces)
+        return Content(op.hash or b"", size, manifest_hash(self.manifest) if self.manifest is not None else None)
+
+    def require_untouched(self) -> None:
+        """Raise Outdated unless the file is as it was before it was read, and still has its name (P5)."""
+        if self.file is not None and self.file.stat().fingerprint != self.before.fingerprint:
+            raise Outdated(f"{shown(self.name)} changed while it was read; looking again")
+        now = self.directory.stat(self.name)
+        if now is None or now.kind is not self.before.kind or now.fingerprint != self.before.fingerprint:
+            raise Outdated(f"{shown(self.name)} was replaced while it was read; looking again")
+
+    def require_hash(self, found: bytes) -> None:
+        """Raise Outdated unless what was read is what the op is about."""
+        if found != self.assignment.op.hash:
+            raise Outdated(f"{shown(self.name)} has other content than when this was planned; looking again")
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+def open_source(tools: Tools, directory: Dir, assignment: Assignment) -> Source:
+    """Open what an upload reads; raises Outdated when it is not what the op expects to find (P6)."""
+    op = assignment.op
+    name = op.place.name
+    if op.hash is None:
+        raise Outdated(f"the content of {shown(name)} is not known; looking again")
+    stat = present(directory, name, tools.fs.traits)
+    if stat is None or stat.kind is not op.kind:
+        raise Outdated(f"{shown(name)} is no longer there; looking again")
+    source = Source(assignment, directory, name, stat, None)
+    if op.kind is Kind.FILE:
+        source.file = directory.open(name)
+        source.before = source.file.stat()
+    if op.expected is not None and not is_expected(source.before, op.expected):
+        source.close()
+        raise Outdated(f"{shown(name)} is not as it was when this was planned; looking again")
+    return source
+
+
+def read_small(source: Source) -> None:
+    """Read content that is held in memory: a symlink's target, or a file of up to ``SMALL`` bytes."""
+    size = source.before.fingerprint.size
+    if source.file is None:
+        target = source.directory.readlink(source.name)
+        source.require_hash(blake3(target).digest())
+        source.pieces = [Piece(blake3(target).digest(), len(target))]
+        source.held = {source.pieces[0].hash: target}
+    else:
+        hasher = blake3()
+        for piece, data in chunk(source.file.read, size, average_for(size)):
+            hasher.update(data)
+            source.pieces.append(piece)
+            source.held[piece.hash] = data
+        source.require_hash(hasher.digest())
+        source.manifest = _manifest_of(source.pieces, average_for(size))
+    source.require_untouched()
+
+
+def send_large(tools: Tools, source: Source) -> None:
+    """Stream a large file: a window of pieces at a time, of which only what the remote lacks is sent.
+
+    An interrupted upload resumes by itself: what arrived is present at the next attempt.
+    """
+    assert source.file is not None
+    size = source.before.fingerprint.size
+    average = average_for(size)
+    hasher = blake3()
+    window: dict[bytes, bytes] = {}
+    held = done = 0
+    for piece, data in chunk(source.file.read, size, average):
+        hasher.update(data)
+        source.pieces.append(piece)
+        if piece.hash not in window:
+            window[piece.hash] = data
+            held += piece.size
+        done += piece.size
+        if held >= tools.limits.window_bytes:
+            source.moved += send_missing(tools, window)
+            window, held = {}, 0
+            tools.progress(Progress(source.assignment.op_id, done, size))
+            source.require_untouched()
+            tools.stop_if_cancelled()
+    source.require_hash(hasher.digest())
+    source.require_untouched()
+    source.moved += send_missing(tools, window)
+    source.manifest = _manifest_of(source.pieces, average)
+    if source.manifest is not None:
+        tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
+    tools.progress(Progress(source.assignment.op_id, done, size))
+
+
+def send_small(tools: Tools, sources: Sequence[Source]) -> None:
+    """Send the content of many small sources: one question, few answers."""
+    held: dict[bytes, bytes] = {}
+    owners: dict[bytes, Source] = {}
+    for source in sources:
+        held |= source.held
+        owners |= dict.fromkeys(source.held, source)
+    manifests = {manifest_hash(s.manifest): s.manifest for s in sources if s.manifest is not None}
+    asked = [*held, *manifests]
+    if not asked:
+        return
+    missing = set(tools.remote.missing(asked))
+    wanted = {content: data for content, data in held.items() if content in missing}
+    _put(tools, wanted)
+    for content, data in wanted.items():
+        owners[content].moved += len(data)
+    for content, encoded in manifests.items():
+        if content in missing:
+            tools.remote.put_manifest(content, encoded)
+
+
+def send_again(tools: Tools, source: Source, missing: Iterable[bytes]) -> None:
+    """Send pieces the remote lost between our question and the commit (its collection ran)."""
+    wanted = set(missing)
+    offset = 0
+    window: dict[bytes, bytes] = {}
+    held = 0
+    for piece in source.pieces:
+        if piece.hash in wanted and piece.hash not in window:
+            window[piece.hash] = _piece_data(source, piece, offset)
+            held += piece.size
+        offset += piece.size
+        if held >= tools.limits.window_bytes:
+            _put(tools, window)
+            wanted -= set(window)
+            window, held = {}, 0
+    _put(tools, window)
+    if source.manifest is not None:
+        tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
+
+
+def send_missing(tools: Tools, window: dict[bytes, bytes]) -> int:
+    """Send what the remote lacks of *window*; returns the bytes sent."""
+    if not window:
+        return 0
+    missing = set(tools.remote.missing(list(window)))
+    wanted = {content: data for content, data in window.items() if content in missing}
+    _put(tools, wanted)
+    return sum(len(data) for data in wanted.values())
+
+
+def _put(tools: Tools, chunks: dict[bytes, bytes]) -> None:
+    batch: list[tuple[bytes, bytes]] = []
+    total = 0
+    for content, data in chunks.items():
+        if batch and total + len(data) > tools.limits.window_bytes:
+            tools.remote.put_chunks(batch)
+            batch, total = [], 0
+        batch.append((content, data))
+        total += len(data)
+    if batch:
+        tools.remote.put_chunks(batch)
+
+
+def _piece_data(source: Source, piece: Piece, offset: int) -> bytes:
+    held = source.held.get(piece.hash)
+    if held is not None:
+        return held
+    data = source.file.read(offset, piece.size) if source.file is not None else b""
+    if blake3(data).digest() != piece.hash:
+        raise Outdated(f"{shown(source.name)} changed while it was read; looking again")
+    return data
+
+
+def _manifest_of(pieces: Sequence[Piece], average: int) -> bytes | None:
+    if len(pieces) < 2:
+        return None
+    return encode(Manifest(CHUNKER, average, tuple(pieces)))

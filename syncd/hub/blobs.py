@@ -1,0 +1,182 @@
+"""Chunks and manifests of spaces: presence, leases, storing, reading.
+
+Owns the rules: bytes are verified before they count, presence and reads are per space, what was stored or said to be
+present is leased. Collection is in upkeep. Never opens storage, reads no clock or chance of its own.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from blake3 import blake3
+
+from syncd.chunks.manifest import HASH_BYTES, MAX_PIECE, decode, manifest_hash
+from syncd.hub import auth
+from syncd.hub.store import BlobStore, ChunkRow, Space, Store, Stored, Writes
+from syncd.model.errors import Corrupt, Outdated, Refused
+from syncd.ports import Clock
+
+LEASE: Final = 7 * 86_400.0
+"""How long an uncommitted chunk is kept after it was stored or said to be present, in seconds."""
+
+LEASE_SLACK: Final = 86_400.0
+"""A lease with more than LEASE minus this left is not renewed: saying "present" again and again writes nothing."""
+
+MAX_HASHES: Final = 10_000
+"""Most hashes or chunks in one request."""
+
+
+class Blobs:
+    """The chunks of all spaces, each device seeing only its own space's."""
+
+    def __init__(self, store: Store, blobs: BlobStore, clock: Clock) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+
+    def missing(self, device_id: bytes, hashes: Sequence[bytes]) -> list[bytes]:
+        """Return which hashes the device's space lacks, in the order asked; renews the leases of the others."""
+        _check_hashes(hashes)
+        now = self._clock.now()
+        lacking, renew = [], False
+        with self._store.read() as view:
+            space, _ = auth.still(view, device_id)
+            for digest in dict.fromkeys(hashes):
+                found = view.chunk_in(space.key, digest)
+                if found is None or found[0].damaged:
+                    lacking.append(digest)
+                elif found[1] < now + LEASE - LEASE_SLACK:
+                    renew = True
+        if not renew:
+            return lacking
+        # Looked at again in the transaction that renews: collection may have come in between.
+        lacking = []
+        with self._store.write() as change:
+            space, _ = auth.still(change, device_id)
+            present = []
+            for digest in dict.fromkeys(hashes):
+                found = change.chunk_in(space.key, digest)
+                if found is None or found[0].damaged:
+                    lacking.append(digest)
+                else:
+                    present.append(found[0].key)
+            change.lease(space.key, present, now + LEASE)
+        return lacking
+
+    def put(self, device_id: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+        """Store (hash, data) pairs in the device's space; durable when this returns. Raises Corrupt, NoSpace."""
+        _check_hashes([digest for digest, _ in chunks])
+        for digest, data in chunks:
+            if not 1 <= len(data) <= MAX_PIECE:
+                raise Refused(f"a chunk has 1 to {MAX_PIECE} bytes, not {len(data)}")
+            if blake3(data).digest() != digest:
+                raise Corrupt(f"chunk {digest.hex()} arrived damaged; send it again")
+        self._keep(device_id, dict(chunks), None)
+
+    def put_manifest(self, device_id: bytes, digest: bytes, encoded: bytes) -> None:
+        """Store an encoded manifest. Its pieces need not be there yet: a commit checks them."""
+        _check_hashes([digest])
+        if manifest_hash(encoded) != digest:
+            raise Corrupt(f"manifest {digest.hex()} arrived damaged; send it again")
+        manifest = decode(encoded)
+        self._keep(device_id, {digest: encoded}, (manifest.size, [piece.hash for piece in manifest.pieces]))
+
+    def get(self, device_id: bytes, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (hash, data), verified, in the order asked; raises Outdated before the first when one is not there."""
+        _check_hashes(hashes)
+        with self._store.read() as view:
+            space, _ = auth.still(view, device_id)
+            for digest in hashes:
+                _present(view.chunk_in(space.key, digest), digest)
+        return ((digest, self._read(space, digest)) for digest in hashes)
+
+    def get_manifest(self, device_id: bytes, digest: bytes) -> bytes:
+        """Return an encoded manifest; raises Outdated when the device's space has none of this hash."""
+        _check_hashes([digest])
+        with self._store.read() as view:
+            space, _ = auth.still(view, device_id)
+            if view.manifest_size(digest) is None:
+                raise Outdated(f"manifest {digest.hex()} is not here")
+        return self._read(space, digest)
+
+    def read_stored(self, row: ChunkRow) -> bytes:
+        """Return the bytes of a stored chunk whoever has it (upkeep); marks it damaged where they are wrong."""
+        try:
+            return self._blobs.read(row.hash, row.size, row.location)
+        except Outdated:
+            with self._store.read() as view:
+                again = view.chunk(row.hash)
+            if again is None or again.location != row.location:
+                raise  # collected or moved meanwhile: not damage
+            self._mark(row)
+            raise Corrupt(f"chunk {row.hash.hex()} is lost from the hub's storage; run `syncd hub verify`") from None
+        except Corrupt:
+            self._mark(row)
+            raise
+
+    def _read(self, space: Space, digest: bytes) -> bytes:
+        for _ in range(3):
+            with self._store.read() as view:
+                row = _present(view.chunk_in(space.key, digest), digest)
+            try:
+                return self.read_stored(row)
+            except Outdated:
+                continue  # moved by a collection between the two looks
+        raise Outdated(f"chunk {digest.hex()} is being moved; ask again")
+
+    def _mark(self, row: ChunkRow) -> None:
+        # A damaged chunk counts as missing: whoever still has the content stores it anew.
+        with self._store.write() as change:
+            change.set_damaged(row.key, row.location)
+
+    def _keep(self, device_id: bytes, data: dict[bytes, bytes], manifest: tuple[int, list[bytes]] | None) -> None:
+        """Write what nobody stored yet, then record it all, in this order: a row never leads to missing bytes (P4)."""
+        written: dict[bytes, Stored] = {}
+        while True:
+            with self._store.read() as view:
+                auth.still(view, device_id)  # before any byte is written
+                unstored = [digest for digest in data if not _stored(view.chunk(digest)) and digest not in written]
+            locations = self._blobs.write([(digest, data[digest]) for digest in unstored])
+            for digest, location in zip(unstored, locations, strict=True):
+                written[digest] = Stored(digest, len(data[digest]), location)
+            with self._store.write() as change:
+                space, _ = auth.still(change, device_id)
+                if self._record(change, space, data, written):
+                    if manifest is not None:
+                        change.add_manifest(next(iter(data)), *manifest)
+                    return
+
+    def _record(self, change: Writes, space: Space, data: dict[bytes, bytes], written: dict[bytes, Stored]) -> bool:
+        """Record all of *data*; False when something of it was collected since the look, and must be written."""
+        # A leftover sweep removes unrecorded containers inside a transaction of its own: what is there now, stays.
+        for digest, stored in list(written.items()):
+            if self._blobs.size(stored.location.container) is None:
+                del written[digest]
+        keys = []
+        for digest in data:
+            row = change.chunk(digest)
+            if not _stored(row):
+                if digest not in written:
+                    return False
+                row = change.add_chunk(written[digest])
+            assert row is not None
+            keys.append(row.key)
+        change.lease(space.key, keys, self._clock.now() + LEASE)
+        return True
+
+
+def _stored(row: ChunkRow | None) -> bool:
+    return row is not None and not row.damaged
+
+
+def _present(found: tuple[ChunkRow, float] | None, digest: bytes) -> ChunkRow:
+    if found is None:
+        raise Outdated(f"chunk {digest.hex()} is not here")
+    return found[0]
+
+
+def _check_hashes(hashes: Sequence[bytes]) -> None:
+    if len(hashes) > MAX_HASHES:
+        raise Refused(f"a request names at most {MAX_HASHES} chunks, not {len(hashes)}")
+    for digest in hashes:
+        if len(digest) != HASH_BYTES:
+            raise Refused(f"a hash has {HASH_BYTES} bytes, not {len(digest)}")

@@ -1,0 +1,209 @@
+"""The blob store in a folder: small chunks packed into pack files, large ones as files of their own.
+
+Owns file names, record layout, compression and durability. Files are written once, under random names, and count
+only when the database names them: what a crash leaves is harmless. Never knows who may read what.
+"""
+
+import errno
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import zstandard
+from blake3 import blake3
+
+from syncd.hub.store import PACKED_BELOW, Location
+from syncd.model.errors import Corrupt, NoSpace, Outdated, Transient
+from syncd.ports import Chance
+
+CHUNKS: Final = "chunks"
+"""The chunk folder's name in the hub's data folder."""
+
+PACK_LIMIT: Final = 32 << 20
+"""A pack is closed when it reaches this many bytes."""
+
+_HEAD: Final = struct.Struct("<4sB32sII")  # magic, codec, BLAKE3 of the raw bytes, raw size, stored size
+_MAGIC: Final = b"SYC1"
+_RAW, _ZSTD = 0, 1
+_NAME: Final = 32  # characters in a container's name
+_LEVEL: Final = 3
+_WORTH_IT: Final = 0.95
+"""Compressed bytes are kept only when they are fewer than this share: reading raw bytes is cheaper."""
+
+
+class FolderBlobs:
+    """Chunks below one folder. Thread-safe: nothing is shared between calls but the file system."""
+
+    def __init__(self, folder: Path, chance: Chance) -> None:
+        self._folder = folder
+        self._chance = chance
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync_folder(folder.parent)
+
+    @property
+    def folder(self) -> Path:
+        """Where the containers are."""
+        return self._folder
+
+    def write(self, blobs: Sequence[tuple[bytes, bytes]]) -> Sequence[Location]:
+        """Store (hash, data) pairs, one fsync for each file; all durable when this returns. Raises NoSpace."""
+        compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        locations: list[Location | None] = [None] * len(blobs)
+        pack: list[tuple[int, bytes]] = []
+        packed = 0
+        for index, (digest, data) in enumerate(blobs):
+            record = _record(compressor, digest, data)
+            if len(record) >= PACKED_BELOW:
+                locations[index] = self._write_container([record])[0]
+                continue
+            pack.append((index, record))
+            packed += len(record)
+            if packed >= PACK_LIMIT:
+                self._write_pack(pack, locations)
+                pack, packed = [], 0
+        self._write_pack(pack, locations)
+        return [location for location in locations if location is not None]
+
+    def read(self, chunk_hash: bytes, size: int, location: Location) -> bytes:
+        """Return the raw bytes, verified; raises Outdated when the container is gone, Corrupt when they are wrong."""
+        try:
+            descriptor = os.open(self._path(location.container), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise Outdated(f"container {location.container} is gone") from error
+        except OSError as error:
+            raise Transient(f"the hub's disk failed: {error}") from error
+        try:
+            record = _read_exactly(descriptor, location)
+        finally:
+            os.close(descriptor)
+        return _content(record, chunk_hash, size)
+
+    def size(self, container: str) -> int | None:
+        """Return a container's size in bytes, None when it is not there."""
+        try:
+            return self._path(container).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def remove(self, container: str) -> None:
+        """Remove a container; one that is gone already is fine."""
+        self._path(container).unlink(missing_ok=True)
+
+    def leftovers(self, older_than: float) -> Iterator[str]:
+        """Yield containers last written before *older_than* (seconds since the epoch), in order."""
+        for fan in sorted(path for path in self._folder.iterdir() if path.is_dir()):
+            for path in sorted(fan.iterdir()):
+                try:
+                    old = path.stat().st_mtime < older_than
+                except FileNotFoundError:
+                    continue
+                if old and len(path.name) == _NAME and path.name.isalnum() and path.name[:2] == fan.name:
+                    yield path.name
+
+    def path_of(self, container: str) -> Path:
+        """Return where a container is, for a backup."""
+        return self._path(container)
+
+    def _path(self, container: str) -> Path:
+        # Names come from our database only, but a damaged one must not lead out of the folder (P10).
+        if not container.isalnum() or not container.isascii():
+            raise Corrupt(f"{container!r} does not name a container")
+        return self._folder / container[:2] / container
+
+    def _write_pack(self, pack: Sequence[tuple[int, bytes]], locations: list[Location | None]) -> None:
+        if not pack:
+            return
+        found = self._write_container([record for _, record in pack])
+        for (index, _), location in zip(pack, found, strict=True):
+            locations[index] = location
+
+    def _write_container(self, records: Sequence[bytes]) -> list[Location]:
+        container = self._chance.token(16).hex()
+        path = self._path(container)
+        try:
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                _sync_folder(self._folder)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                for record in records:
+                    _write_all(descriptor, record)
+                os.fsync(descriptor)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            finally:
+                os.close(descriptor)
+            _sync_folder(path.parent)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoSpace("the hub's disk is full; free some space there") from error
+            raise Transient(f"the hub's disk failed: {error}") from error
+        locations, offset = [], 0
+        for record in records:
+            locations.append(Location(container, offset, len(record)))
+            offset += len(record)
+        return locations
+
+
+def _record(compressor: zstandard.ZstdCompressor, digest: bytes, data: bytes) -> bytes:
+    """Return the bytes to store: a head that says what follows, then the chunk, compressed where that helps."""
+    compressed = compressor.compress(data)
+    codec, body = (_ZSTD, compressed) if len(compressed) < len(data) * _WORTH_IT else (_RAW, data)
+    return _HEAD.pack(_MAGIC, codec, digest, len(data), len(body)) + body
+
+
+def _content(record: bytes, chunk_hash: bytes, size: int) -> bytes:
+    """Return the chunk a record holds, verified by its hash; raises Corrupt."""
+    fault = Corrupt(f"chunk {chunk_hash.hex()} is damaged in the hub's storage; run `syncd hub verify`")
+    if len(record) < _HEAD.size:
+        raise fault
+    magic, codec, digest, raw_size, stored_size = _HEAD.unpack_from(record)
+    body = record[_HEAD.size :]
+    if (magic, digest, raw_size, stored_size) != (_MAGIC, chunk_hash, size, len(body)) or codec not in (_RAW, _ZSTD):
+        raise fault
+    if codec == _ZSTD:
+        try:
+            # The frame's own word on its size is not trusted: it is bounded by what the database says.
+            if zstandard.frame_content_size(body) != size:
+                raise fault
+            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=size)
+        except zstandard.ZstdError as error:
+            raise fault from error
+    if len(body) != size or blake3(body).digest() != chunk_hash:
+        raise fault
+    return body
+
+
+def _read_exactly(descriptor: int, location: Location) -> bytes:
+    """Return the record's bytes, fewer at the end of a truncated file."""
+    try:
+        parts, offset, rest = [], location.offset, location.length
+        while rest > 0:
+            part = os.pread(descriptor, rest, offset)
+            if not part:
+                break
+            parts.append(part)
+            offset, rest = offset + len(part), rest - len(part)
+    except OSError as error:
+        if error.errno == errno.EIO:  # the medium lost it: the same as wrong bytes, and it can be uploaded again
+            return b""
+        raise Transient(f"the hub's disk failed: {error}") from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

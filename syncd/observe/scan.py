@@ -1,0 +1,245 @@
+"""The look: compares directories with what is known of them, and reads what changed. Runs in any worker thread.
+
+Owns what a look may conclude: presence from the exact listing only, content only from a file that did not change
+while it was read (P5), and nothing at all from what could not be read. Never writes, never follows a symlink, never
+opens what is not a regular file, and never touches the database.
+"""
+
+import errno
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from syncd.model.job import KnownEntry, LookJob, LookUnit
+from syncd.model.node import Kind, Reason
+from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
+from syncd.model.path import RESERVED, is_reserved, name_fault
+from syncd.observe.content import read_content, why
+from syncd.observe.fingerprint import is_unchanged
+from syncd.observe.ignore import Rules, Sieve
+from syncd.observe.rules import RulesReader
+from syncd.ports import Clock, Dir, Entry, LocalFs, Stat
+
+_FAULTS: Final = {
+    errno.ENOENT: UnitFault.GONE,
+    errno.EXDEV: UnitFault.OTHER_FILE_SYSTEM,
+    errno.ENOTDIR: UnitFault.NOT_A_DIRECTORY,
+    errno.ELOOP: UnitFault.NOT_A_DIRECTORY,
+}
+
+
+@dataclass(slots=True)
+class _Budget:
+    """Bytes that may still be hashed in this job; None: as many as it takes."""
+
+    left: int | None
+
+    def take(self, size: int) -> bool:
+        """Return whether *size* bytes fit, and count them if so."""
+        if self.left is None:
+            return True
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one unit's look has found so far."""
+
+    seen: list[Seen] = field(default_factory=list)
+    unhashed: list[Unhashed] = field(default_factory=list)
+    unseen: list[Unseen] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+
+    def add(self, what: Seen | Unhashed | Unseen) -> None:
+        match what:
+            case Seen():
+                self.seen.append(what)
+            case Unhashed():
+                self.unhashed.append(what)
+            case Unseen():
+                self.unseen.append(what)
+
+
+class Looker:
+    """Carries out look jobs. One for a root, used by all look workers at once."""
+
+    def __init__(self, fs: LocalFs, clock: Clock) -> None:
+        self._fs = fs
+        self._clock = clock
+        self._rules = RulesReader(fs, clock)
+
+    def look(self, job: LookJob) -> Looked:
+        """Return what *job* asks for. What goes wrong with one name or directory is told there and stops no other."""
+        rules = self._rules.read()
+        budget = _Budget(job.hash_limit)
+        units = tuple(self._unit(unit, rules, job.deep, budget) for unit in job.units)
+        return Looked(job, units, rules.text)
+
+    def _unit(self, unit: LookUnit, rules: Rules, deep: bool, budget: _Budget) -> UnitLooked:
+        whole = unit.names is None
+        try:
+            directory = self._fs.open_dir(unit.path)
+        except OSError as error:
+            fault = _FAULTS.get(error.errno or 0, UnitFault.UNREADABLE)
+            return UnitLooked(unit.directory, unit.path, whole, fault=fault)
+        with directory:
+            try:
+                entries = directory.entries() if unit.names is None else _entries_of(directory, unit.names)
+                sieve, tick = rules.within(unit.path), self._fs.traits.time_tick_ns
+                look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget)
+                gone = look.compare(entries)
+            except OSError:  # the listing itself failed: nothing may be concluded from half of it
+                return UnitLooked(unit.directory, unit.path, whole, fault=UnitFault.UNREADABLE)
+            found = look.found
+            return UnitLooked(
+                unit.directory,
+                unit.path,
+                whole,
+                dev=directory.dev,
+                ino=directory.ino,
+                seen=tuple(found.seen),
+                unhashed=tuple(found.unhashed),
+                unseen=tuple(found.unseen),
+                gone=gone,
+                directories=tuple(found.directories),
+                processed=len(entries),
+            )
+
+
+def _entries_of(directory: Dir, names: Iterable[str]) -> list[Entry]:
+    """Return the entries among *names*: presence by the listing, then the stat of those names alone."""
+    wanted = frozenset(names)
+    present = [name for name in directory.names() if name in wanted]
+    return [Entry(name, _stat_if(directory, name)) for name in present]
+
+
+def _stat_if(directory: Dir, name: str) -> Stat | None:
+    try:
+        return directory.stat(name)
+    except OSError:  # told apart later, where it is known whether the name is still listed
+        return None
+
+
+@dataclass(slots=True)
+class _UnitLook:
+    """One directory being compared with what is known of it."""
+
+    clock: Clock
+    tick_ns: int
+    directory: Dir
+    unit: LookUnit
+    sieve: Sieve
+    deep: bool
+    budget: _Budget
+    found: _Found = field(default_factory=_Found)
+
+    def compare(self, entries: list[Entry]) -> tuple[str, ...]:
+        """Compare every entry; returns the known names that are gone, sorted."""
+        known = {entry.name: entry for entry in self.unit.known}
+        matched = 0
+        unclear: list[str] = []
+        # This loop is what an idle scan costs: one call for an unchanged name.
+        ignored, first, last = self.sieve.ignored, self.sieve.first, self.sieve.last
+        deep, thorough, directory, find = self.deep, self.sieve.thorough, Kind.DIRECTORY, known.get
+        for entry in entries:
+            name, stat = entry.name, entry.stat
+            before = find(name)
+            if before is not None:
+                matched += 1
+            if stat is None:
+                unclear.append(name)
+                continue
+            kind = stat.kind
+            suspect = thorough or name[0] in first or name[-1] in last or not name.isascii()
+            if suspect and ignored(name, kind is directory):
+                self._ignored(name, kind, before)
+            elif before is None or deep or kind is directory or not is_unchanged(before, stat):
+                self._look_at(name, stat, before)
+        gone: list[str] = []
+        if matched < len(known):
+            listed = {entry.name for entry in entries}
+            gone = [name for name in known if name not in listed]
+        if unclear:
+            gone += self._unclear(unclear, known)
+        if self.unit.names is not None:
+            asked = frozenset(self.unit.names)
+            gone = [name for name in gone if name in asked]
+        return tuple(sorted(gone))
+
+    def _unclear(self, names: list[str], known: dict[str, KnownEntry]) -> list[str]:
+        """Look again at listed names without a stat; returns those that are known and no longer listed."""
+        listed = frozenset(self.directory.names())
+        gone = []
+        for name in names:
+            before = known.get(name)
+            if name not in listed:
+                if before is not None:
+                    gone.append(name)
+                continue
+            kind = before.kind if before else None
+            try:
+                stat = self.directory.stat(name)
+            except OSError as error:
+                self.found.add(Unseen(name, kind, Reason.UNREADABLE, why(error)))
+                continue
+            if stat is None:
+                self.found.add(Unseen(name, kind, Reason.UNREADABLE, "is listed, but nothing is found there"))
+            elif self.sieve.ignored(name, stat.kind is Kind.DIRECTORY):
+                self._ignored(name, stat.kind, before)
+            else:
+                self._look_at(name, stat, before)
+        return gone
+
+    def _ignored(self, name: str, kind: Kind | None, before: KnownEntry | None) -> None:
+        if is_reserved(name):
+            if self.unit.path or name != RESERVED:  # ours at the top; anywhere else it is a person's, and held (P10)
+                self.found.add(Unseen(name, kind, Reason.HELD, name_fault(name) or ""))
+        elif before is not None:
+            self.found.add(Unseen(name, kind, Reason.IGNORED, ""))
+
+    def _look_at(self, name: str, stat: Stat, before: KnownEntry | None) -> None:
+        """Look at a name that is new or changed (or at all of them, when deep)."""
+        fault = name_fault(name)
+        if fault is not None:
+            self.found.add(Unseen(name, stat.kind, Reason.HELD, fault))
+            return
+        match stat.kind:
+            case Kind.DIRECTORY:
+                self._directory(name, stat, before)
+            case Kind.FILE | Kind.SYMLINK:
+                self._content(name, stat, before)
+            case None:
+                self.found.add(Unseen(name, None, Reason.HELD, "is neither a file nor a directory nor a symlink"))
+
+    def _directory(self, name: str, stat: Stat, before: KnownEntry | None) -> None:
+        here = stat.fingerprint
+        if here.dev != self.directory.dev:  # a root is one file system; what is mounted in it is not entered
+            self.found.add(Unseen(name, Kind.DIRECTORY, Reason.OTHER_FILE_SYSTEM, ""))
+            return
+        if self.unit.names is None:
+            self.found.directories.append(name)
+        there = before.fingerprint if before is not None and before.kind is Kind.DIRECTORY else None
+        if there is None or (there.dev, there.ino) != (here.dev, here.ino):
+            self.found.add(Seen(name, Kind.DIRECTORY, here, None, executable=False))
+
+    def _content(self, name: str, stat: Stat, before: KnownEntry | None) -> None:
+        if not self.budget.take(stat.fingerprint.size):
+            self.found.add(Unhashed(name, stat.fingerprint, busy=False))
+            return
+        read_ns = int(self.clock.now() * 1e9)
+        what = read_content(self.directory, name, stat, read_ns, self.tick_ns)
+        if isinstance(what, Seen) and before is not None and _still(before, what):
+            if what.hash == before.hash:  # a deep look that found all well
+                return
+            # Not an edit: an edit moves ctime. The disk gave back something else than was put there.
+            what = replace(what, corrupt=before.hash is not None)
+        self.found.add(what)
+
+
+def _still(before: KnownEntry, seen: Seen) -> bool:
+    """Return whether a name just read has the fingerprint for which its content is known."""
+    same = before.kind is seen.kind and before.fingerprint == seen.fingerprint
+    return same and before.hashed and not before.racy

@@ -1,0 +1,148 @@
+"""Who survives and where: the place every node will have once both sides agree. Reads trees; never plans an op.
+
+An edit beats a delete (P7): a file survives when the side that still has it changed it. A directory survives only as
+far as something in it does. Walks are loops, not recursion: the depth of a remote's tree is not to be trusted (P10).
+"""
+
+from syncd.model.node import Absent, Kind, Node, Place, Present, Tree, Unknown
+from syncd.model.path import ROOT, NodeKey
+from syncd.plan.world import Trees
+
+
+def same_field_values(a: Present, b: Present, *, executable: bool = True) -> bool:
+    """Return whether two snapshots say the same of place, content and (when it counts) the executable bit."""
+    return a.place == b.place and a.hash == b.hash and (not executable or a.executable == b.executable)
+
+
+def moved_there(node: Node) -> bool:
+    """Return whether the remote gave the node another place than S; without S its word counts as a move."""
+    if not isinstance(node.remote, Present):
+        return False
+    return not isinstance(node.synced, Present) or node.remote.place != node.synced.place
+
+
+def is_unknown(node: Node) -> bool:
+    """Return whether a tree's word on this node is missing: it is not planned."""
+    return isinstance(node.remote, Unknown) or isinstance(node.local, Unknown)
+
+
+class Fate:
+    """Survival and target places, remembered for as long as the trees stand still (one call of the planner)."""
+
+    def __init__(self, trees: Trees, executable_bit: bool) -> None:
+        self._trees = trees
+        self._executable_bit = executable_bit
+        self._survives: dict[NodeKey, bool] = {}
+        self._taken: dict[NodeKey, bool] = {}
+
+    def survives(self, node: Node) -> bool:
+        """Return whether the node is still there once both sides agree."""
+        known = self._survives.get(node.id)
+        if known is None:
+            verdict = self._at_once(node)
+            known = self._something_in_it(node) if verdict is None else verdict
+            self._survives[node.id] = known
+        return known
+
+    def target(self, node: Node) -> Place | None:
+        """Return the place the node will have once both sides agree; None when it goes."""
+        if not self.survives(node):
+            return None
+        if self.taken_back(node):
+            assert isinstance(node.remote, Present)
+            return node.remote.place
+        return _wanted(node)
+
+    def taken_back(self, node: Node) -> bool:
+        """Return whether the local move of this directory closes a cycle with the remote's moves.
+
+        Then it is undone here first; the remote's order wins. Every such cycle holds a local move, because the
+        remote's tree by itself has none.
+        """
+        if node.kind is not Kind.DIRECTORY or not _moved_here_only(node):
+            return False
+        known = self._taken.get(node.id)
+        if known is None:
+            known = self._taken[node.id] = self._on_a_cycle(node)
+        return known
+
+    def _at_once(self, node: Node) -> bool | None:
+        """Return what the node's own snapshots say; None when its children decide."""
+        remote, local, synced = node.remote, node.local, node.synced
+        if isinstance(local, Unknown):
+            return isinstance(remote, Present)  # never delete what is not known
+        if isinstance(remote, Unknown):
+            return False  # nothing to be revived for; what is present here still blocks a delete
+        if isinstance(remote, Present) and isinstance(local, Present):
+            return True
+        here = local if isinstance(local, Present) else remote
+        if not isinstance(here, Present):
+            return False
+        if not isinstance(synced, Present):
+            return True  # new on one side
+        if node.kind is Kind.DIRECTORY:
+            return None
+        return not same_field_values(here, synced, executable=self._executable_bit or here is remote)
+
+    def _something_in_it(self, directory: Node) -> bool:
+        """Return whether anything below a directory that one side deleted survives in its place."""
+        visited: dict[NodeKey, None] = {}
+        stack = [directory]
+        while stack:
+            top = stack.pop()
+            if top.id in visited:
+                continue
+            visited[top.id] = None
+            side = Tree.REMOTE if isinstance(top.remote, Present) else Tree.LOCAL
+            for child in self._trees.children(side, top.id):
+                verdict = self._survives.get(child.id, self._at_once(child))
+                if verdict is None:
+                    stack.append(child)
+                elif verdict:
+                    place = _wanted(child) if not self.taken_back(child) else _remote_place(child)
+                    if place is not None and place.parent == top.id:
+                        return True
+        for key in visited:
+            self._survives[key] = False
+        return False
+
+    def _on_a_cycle(self, node: Node) -> bool:
+        taken: set[NodeKey] = set()
+        while True:
+            path: list[Node] = []
+            index: dict[NodeKey, int] = {}
+            at: Node | None = node
+            while at is not None and at.id != ROOT and at.id not in index:
+                index[at.id] = len(path)
+                path.append(at)
+                place = _remote_place(at) if at.id in taken else _wanted(at)
+                at = None if place is None else self._trees.node(place.parent)
+            if at is None or at.id == ROOT:
+                return node.id in taken
+            # Taking moves back can close another cycle with a further local move, so the walk is repeated.
+            fresh = [n.id for n in path[index[at.id] :] if n.id not in taken and _moved_here_only(n)]
+            if not fresh:
+                return node.id in taken
+            taken.update(fresh)
+
+
+def _moved_here_only(node: Node) -> bool:
+    remote, local = node.remote, node.local
+    return (
+        isinstance(remote, Present)
+        and isinstance(local, Present)
+        and not moved_there(node)
+        and local.place != remote.place
+    )
+
+
+def _remote_place(node: Node) -> Place | None:
+    return None if isinstance(node.remote, Absent) else node.remote.place
+
+
+def _wanted(node: Node) -> Place | None:
+    """Return the target place before cycles are looked for: the side that moved it, and the remote when both did."""
+    remote, local = node.remote, node.local
+    if isinstance(remote, Present):
+        return local.place if isinstance(local, Present) and not moved_there(node) else remote.place
+    return local.place if isinstance(local, Present) else None

@@ -1,0 +1,324 @@
+"""The composition root: one root's database, workers, engine, watcher and control socket, put together and taken apart.
+
+Owns the order in which they start and stop. Decides nothing about files.
+"""
+
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, assert_never
+
+import structlog
+
+from syncd.adapters import lockfile
+from syncd.adapters.hub_remote import HubRemote
+from syncd.adapters.posix_fs import PosixFs
+from syncd.adapters.system import SystemChance, SystemClock
+from syncd.adapters.threads import Handler, ThreadWorkers
+from syncd.adapters.watch import make_watcher
+from syncd.control.server import ControlServer
+from syncd.db.connection import Database
+from syncd.db.views import open_view
+from syncd.engine.core import Engine
+from syncd.engine.desk import EngineSettings, RootFacts
+from syncd.engine.loop import run
+from syncd.execute.runner import Runner
+from syncd.execute.tools import Limits
+from syncd.model.errors import RootGone, SyncdError
+from syncd.model.job import (
+    ApplyJob,
+    Job,
+    Lane,
+    LookJob,
+    PollJob,
+    ProveJob,
+    PullJob,
+    RecoverJob,
+    SendJob,
+    SweepJob,
+)
+from syncd.model.observation import Ask, Message, Proven, Reply, Unproven, Unwatched, Verb
+from syncd.model.path import RelPath
+from syncd.model.status import LiveStatus
+from syncd.observe.listing import Lister
+from syncd.observe.rules import RulesReader
+from syncd.observe.scan import Looker
+from syncd.ports import RootIdentity, Traits, Watcher
+from syncd.service import folders
+from syncd.service.roots import RootKeeper, RootRecord, Roots, write_private
+from syncd.service.tokens import Tokens
+from syncd.settings import Settings
+
+WORKERS_STOP: Final = 3.0
+"""Seconds running jobs get to end by themselves; what does not is recovered at the next start (P4)."""
+
+LIKELY_TRAITS: Final = Traits(
+    case_sensitive=True, normalises=False, executable_bit=True, symlinks=True, time_tick_ns=1_000_000_000,
+    stable_inodes=True, exchange=True, no_replace=True,
+)  # fmt: skip
+"""What is assumed until the root is there to be tried; nothing is planned before that."""
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """Return the engine's part of a person's settings."""
+    return EngineSettings(
+        delete_rest=float(settings.guard.rest),
+        guard_nodes=settings.guard.nodes,
+        guard_share=settings.guard.share,
+        guard_floor=settings.guard.share_at_least,
+        guard_bytes=int(settings.guard.size),
+        guard_window=float(settings.guard.window),
+        scan_interval=float(settings.scan.every),
+        deep_scan_interval=float(settings.scan.deep_every),
+        poll_seconds=float(settings.remote.poll),
+        trash_retention=float(settings.trash.retention),
+        apply_width=settings.parallel.apply,
+        send_width=settings.parallel.send,
+        look_width=settings.parallel.look,
+    )
+
+
+class _Pieces:
+    """The chunk cache as workers see it: a read-only view, opened for each question."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = str(database)
+
+    def locate(self, hashes: Any) -> dict[bytes, tuple[RelPath, int, int]]:
+        """Return where chunks may be found locally; nothing when the database cannot be read just now."""
+        try:
+            with open_view(self._database) as view:
+                return view.locate(hashes)
+        except SyncdError:
+            return {}  # a hint that is not given: the chunk comes from the remote
+
+
+class Daemon:
+    """One root, synced. ``start`` and ``stop`` once each; *on_end* is called when it ends by itself (never on stop)."""
+
+    def __init__(
+        self,
+        roots: Roots,
+        record: RootRecord,
+        settings: Settings,
+        on_end: Callable[["Daemon"], None] = lambda _daemon: None,
+    ) -> None:
+        self.record = record
+        self.failure: BaseException | None = None
+        self._roots, self._settings, self._on_end = roots, settings, on_end
+        self._folder = roots.folder(record.id)
+        self._log = structlog.get_logger("syncd").bind(root=record.path)
+        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._halted = threading.Event()
+        self._tickets = count(-1, -1)  # negative: our own questions; the control socket's are positive
+        self._asked: dict[int, Future[Reply]] = {}
+        self._watcher: Watcher | None = None
+        self._watched: tuple[int, int] | None = None
+        self._undo = contextlib.ExitStack()
+
+    # --- for whoever runs it -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take the root's lock and start; raises Refused with the other daemon's pid, or why it cannot run."""
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(lockfile.acquire(str(self._folder.lock)))
+            self._build(undo)
+            self._undo = undo.pop_all()
+
+    def stop(self) -> None:
+        """Stop cleanly: no new work, running jobs get a few seconds, every result that came is recorded."""
+        self._stopping.set()
+        self._undo.close()
+        for future in self._asked.values():
+            future.cancel()
+
+    def ask(self, verb: Verb, **arguments: str) -> "Future[Reply]":
+        """Ask the engine something; the future is done when it answers, cancelled when the daemon stops first."""
+        ticket = next(self._tickets)
+        future: Future[Reply] = Future()
+        self._asked[ticket] = future
+        self._inbox.put(Ask(ticket, verb, tuple(sorted(arguments.items()))))
+        return future
+
+    @property
+    def live(self) -> LiveStatus:
+        """What it is doing."""
+        return self._engine.reporter.live
+
+    @property
+    def opened(self) -> int:
+        """How many files were opened for reading so far (a re-run without changes opens none)."""
+        return self._fs.opened
+
+    # --- putting together ----------------------------------------------------------------------------------------
+
+    def _build(self, undo: contextlib.ExitStack) -> None:
+        clock, chance = SystemClock(), SystemChance()
+        record = self.record
+        self._fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino))
+        database = Database.open(str(self._folder.database), clock=clock)
+        undo.callback(database.close)
+        if database.set_aside:
+            self._log.warning("the database was damaged; it was set aside and is rebuilt", kept=database.set_aside)
+        self._remote = HubRemote(
+            record.address, Tokens(self._roots).get(record.id), expect=(record.hub_id, record.space_id)
+        )
+        undo.callback(self._remote.close)
+        self._lister = Lister(self._remote)
+        self._looker = Looker(self._fs, clock)
+        self._rules = RulesReader(self._fs, clock)
+        self._runner = self._build_runner(clock, chance)
+        self._facts = RootFacts(
+            device=record.device,
+            traits=self._traits(),
+            remote_id=record.hub_id,
+            space_id=record.space_id,
+            paused=record.paused,
+        )
+        settings = engine_settings(self._settings)
+        workers = self._workers(settings)
+        self._engine = Engine(
+            database, clock, chance, workers, settings, self._facts, RootKeeper(self._roots, record),
+            self._reply, self._say,
+        )  # fmt: skip
+        self._control = self._listen(undo)
+        undo.callback(self._unwatch)
+        thread = threading.Thread(target=self._run, args=(clock,), name="control-thread", daemon=True)
+        undo.callback(self._halt, workers, thread)
+        thread.start()
+
+    def _halt(self, workers: ThreadWorkers, thread: threading.Thread) -> None:
+        """Let running jobs end while the control thread still records their results, then stop it."""
+        if not workers.stop(WORKERS_STOP):
+            self._log.info("some jobs did not end in time; they are taken up again at the next start")
+        self._halted.set()
+        self._inbox.put(None)
+        thread.join(WORKERS_STOP)
+
+    def _listen(self, undo: contextlib.ExitStack) -> ControlServer:
+        path = folders.socket_path(self.record.id)
+        folders.private_dir(path.parent)
+        server = ControlServer(path, self.record.path, lambda: self.live, self._inbox.put)
+        server.start()
+        undo.callback(server.stop)
+        write_private(self._folder.socket_note, os.fsencode(path) + b"\n")
+        return server
+
+    def _build_runner(self, clock: SystemClock, chance: SystemChance) -> Runner:
+        return Runner(
+            self._fs,
+            self._remote,
+            clock,
+            chance,
+            lambda: self.record.device,
+            _Pieces(self._folder.database),
+            Limits(free_floor_bytes=int(self._settings.disk.free_floor)),
+            self._inbox.put,
+            self._stopping.is_set,
+            lambda path, directory: self._rules.read().ignored(path, directory),
+        )
+
+    def _traits(self) -> Traits:
+        try:
+            return self._fs.traits
+        except (RootGone, OSError) as error:
+            self._log.warning("the folder is not there yet; it is looked for again and again", why=str(error))
+            return LIKELY_TRAITS
+
+    def _workers(self, settings: EngineSettings) -> ThreadWorkers:
+        handlers: dict[Lane, Handler] = dict.fromkeys(Lane, self._carry_out)
+        widths = {
+            Lane.LOOK: settings.look_width,
+            Lane.LIST: 1,
+            Lane.POLL: 1,
+            Lane.APPLY: settings.apply_width,
+            Lane.SEND: settings.send_width,
+        }
+        return ThreadWorkers(handlers, widths, self._inbox.put)
+
+    # --- in worker threads ---------------------------------------------------------------------------------------
+
+    def _carry_out(self, job: Job) -> Iterable[Message]:
+        match job:
+            case LookJob():
+                return [self._looker.look(job)]
+            case ProveJob():
+                return self._prove()
+            case PullJob():
+                return [self._lister.pull(job)]
+            case PollJob():
+                return [self._lister.poll(job)]
+            case ApplyJob():
+                return self._runner.apply(job)
+            case SendJob():
+                return self._runner.send(job)
+            case RecoverJob():
+                return [self._runner.recover(job)]
+            case SweepJob():
+                return [self._runner.sweep(job)]
+        assert_never(job)
+
+    def _prove(self) -> list[Message]:
+        """Prove the root, and have it watched before anybody scans it: watch first, then scan."""
+        messages: list[Message] = []
+        try:
+            found = self._fs.prove()
+            self._facts.traits = self._fs.traits  # read by the control thread only after the message below
+        except (RootGone, OSError) as error:
+            self._unwatch()
+            return [Unproven(str(error))]
+        if self._watched != (found.dev, found.ino):
+            self._unwatch()
+            messages += self._watch()
+            self._watched = (found.dev, found.ino)
+        # The device number may change with a mount; a restored copy has other inodes.
+        same = self.record.ino in (0, found.ino)
+        return [*messages, Proven(same, found.dev, found.ino)]
+
+    def _watch(self) -> list[Message]:
+        watcher = make_watcher(self.record.path, self._inbox.put, self._unwatched)
+        try:
+            watcher.start()
+        except (SyncdError, OSError) as error:
+            watcher.close()
+            self._log.warning("the folder cannot be watched; it is scanned on a schedule", why=str(error))
+            return [Unwatched(((),), str(error))]
+        self._watcher = watcher
+        return []
+
+    def _unwatch(self) -> None:
+        watcher, self._watcher, self._watched = self._watcher, None, None
+        if watcher is not None:
+            watcher.close()
+
+    def _unwatched(self, path: RelPath) -> bool:
+        """Return whether a directory needs no watch: nothing below it is ever synced."""
+        return self._rules.read().ignored(path, True)
+
+    # --- in the control thread -----------------------------------------------------------------------------------
+
+    def _run(self, clock: SystemClock) -> None:
+        try:
+            run(self._engine, self._inbox, clock, self._halted.is_set)
+        except BaseException as error:  # noqa: BLE001 - whatever ends the control thread ends the daemon, visibly
+            self.failure = error
+            if isinstance(error, SyncdError):
+                self._log.error("stopped", why=str(error))
+            else:
+                self._log.exception("stopped by a fault in syncd")
+            self._on_end(self)
+
+    def _reply(self, reply: Reply) -> None:
+        if reply.ticket > 0:
+            self._control.reply(reply)
+        elif (future := self._asked.pop(reply.ticket, None)) is not None and not future.done():
+            future.set_result(reply)
+
+    def _say(self, event: str, **values: Any) -> None:
+        self._log.info(event, **values)

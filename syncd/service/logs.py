@@ -1,0 +1,54 @@
+"""Logging, set up once: lines for people on a terminal, JSON for machines; always on standard error.
+
+Owns how a line looks and that no secret gets into one. Never decides what is worth a line.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from syncd.model.path import shown
+from syncd.settings import LogFormat, LogLevel
+
+_SECRET_KEYS: Final = ("token", "secret", "password", "authorization", "invite")
+_INVITE: Final = re.compile(r"(syncd://[^\s#]*)#\S+")
+_BEARER: Final = re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+
+
+def configure(level: LogLevel, format_: LogFormat) -> None:
+    """Set structlog and the standard library's logging up. Call once, before the first line."""
+    number = getattr(logging, level.name)
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(
+            fmt="%H:%M:%S" if format_ is LogFormat.CONSOLE else "iso", utc=format_ is LogFormat.JSON
+        ),
+        without_secrets,
+    ]
+    if format_ is LogFormat.JSON:
+        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard library; only what is wrong is worth a line there.
+    logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(levelname)s %(message)s")
+
+
+def without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blot out tokens and invites, and escape what could steer a terminal (P10), in every value of a line."""
+    for key, value in event.items():
+        if any(word in key.lower() for word in _SECRET_KEYS):
+            event[key] = "…"
+        elif isinstance(value, str) and key != "exception":
+            event[key] = shown(_BEARER.sub(r"\1…", _INVITE.sub(r"\1#…", value))).replace("\\\\", "\\")
+    return event

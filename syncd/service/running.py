@@ -1,0 +1,129 @@
+"""Runs daemons in this process: starts them, waits for a signal or a failure, stops them all within seconds.
+
+Owns signals and the words to the supervisor. Knows nothing of files.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as Late
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from syncd.model.errors import SyncdError
+from syncd.model.observation import Reply, Verb
+from syncd.model.status import Phase
+from syncd.service.daemon import Daemon
+from syncd.service.roots import RootRecord, Roots
+from syncd.service.supervisor import notify
+from syncd.settings import Settings
+
+OFFLINE_SECONDS: Final = 5.0
+"""How long `run --once` bears a remote that does not answer."""
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set, while inside."""
+    stopped = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def started(
+    roots: Roots, records: Sequence[RootRecord], settings: Settings, stopped: threading.Event
+) -> Iterator[list[Daemon]]:
+    """Run a daemon for each root while inside; one that ends by itself sets *stopped*.
+
+    One root that cannot start stops no other; when none can, the last reason is raised.
+    """
+    log = structlog.get_logger("syncd")
+    daemons: list[Daemon] = []
+    problem: SyncdError | None = None
+    for record in records:
+        daemon = Daemon(roots, record, settings, on_end=lambda _daemon: stopped.set())
+        try:
+            daemon.start()
+            daemons.append(daemon)
+        except SyncdError as error:
+            problem = error
+            if len(records) > 1:
+                log.error("this folder cannot start; the others go on", root=record.path, why=str(error))
+    if not daemons and problem is not None:
+        raise problem
+    try:
+        yield daemons
+    finally:
+        notify("STOPPING=1")
+        stoppers = [threading.Thread(target=daemon.stop) for daemon in daemons]  # side by side: one deadline for all
+        for stopper in stoppers:
+            stopper.start()
+        for stopper in stoppers:
+            stopper.join()
+
+
+def run_until_stopped(roots: Roots, records: Sequence[RootRecord], settings: Settings) -> int:
+    """Run until a signal (0) or until a daemon failed (1)."""
+    log = structlog.get_logger("syncd")
+    with stop_signals() as stopped, started(roots, records, settings, stopped) as daemons:
+        for daemon in daemons:
+            log.info("running", root=daemon.record.path, remote=daemon.record.remote, device=daemon.record.device)
+        notify("READY=1", f"STATUS=syncing {len(daemons)} folder(s)")
+        stopped.wait()  # no timeout: an idle daemon does not wake
+        log.info("stopping")
+        return 1 if any(daemon.failure for daemon in daemons) else 0
+
+
+def run_once(roots: Roots, record: RootRecord, settings: Settings, timeout: float | None) -> tuple[int, str]:
+    """Sync one root until settled; return the exit code and what to say."""
+    if record.paused:
+        return 3, "paused: run `syncd resume` first"
+    with stop_signals() as stopped, started(roots, [record], settings, stopped) as daemons:
+        daemon = daemons[0]
+        future = daemon.ask(Verb.WAIT)
+        return _settled(daemon, future, stopped, timeout)
+
+
+def _settled(
+    daemon: Daemon, future: "Future[Reply]", stopped: threading.Event, timeout: float | None
+) -> tuple[int, str]:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    offline_since: float | None = None
+    while True:
+        try:
+            reply = future.result(0.1)
+            return reply.code, reply.text
+        except Late:
+            pass
+        except CancelledError:
+            return 1, "stopped before it was in sync"
+        now = time.monotonic()
+        if daemon.failure is not None:
+            return 1, str(daemon.failure)
+        if stopped.is_set():
+            return 1, "stopped before it was in sync; the next run goes on from here"
+        if deadline is not None and now > deadline:
+            return 4, "not in sync before the time limit; the next run goes on from here"
+        live = daemon.live
+        if live.phase is Phase.STOPPED:
+            return 1, live.why
+        if live.phase is not Phase.OFFLINE:
+            offline_since = None
+        elif offline_since is None:
+            offline_since = now
+        elif now - offline_since > OFFLINE_SECONDS:
+            return 1, f"the remote cannot be reached: {live.why or live.remote_detail}"
