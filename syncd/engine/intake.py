@@ -24,10 +24,8 @@ class LocalIntake:
     def take(self, looked: Looked) -> None:
         """Take one look job in: absences first, then directories, then files, so that a move is seen as one."""
         job = looked.job
-        units = [unit for unit in looked.units if self._usable(unit, job.began)]
-        covered = {
-            (unit.directory, None if unit.whole else name) for unit in units for name in self._names_of(job, unit)
-        }
+        units = [unit for unit in looked.units if self._usable(unit, job.began, job.run)]
+        covered = {(unit.directory, None if unit.whole else name) for unit in units for name in self._names_of(unit)}
         for unit in units:
             for name in unit.gone:
                 self._gone(unit, name, job.began)
@@ -35,14 +33,15 @@ class LocalIntake:
         for unit in units:
             arrivals += [(unit, seen) for seen in unit.seen if not self._in_place(unit, seen, job.began)]
         for unit, seen in sorted(arrivals, key=lambda pair: pair[1].kind is not Kind.DIRECTORY):
-            self._arrived(unit, seen, covered, job.run)
+            if not self._in_place(unit, seen, job.began):  # unless this very look has settled it meanwhile
+                self._arrived(unit, seen, covered, job.run)
         for unit in units:
             self._rest(unit, job.began, job.run)
         self.looks.came_back(
             job, sum(u.processed for u in looked.units), sum(u.fault is not None for u in looked.units)
         )
 
-    def _names_of(self, job: object, unit: UnitLooked) -> tuple[str | None, ...]:
+    def _names_of(self, unit: UnitLooked) -> tuple[str | None, ...]:
         if unit.whole:
             return (None,)
         return (
@@ -54,7 +53,7 @@ class LocalIntake:
 
     # --- whether a unit may be believed --------------------------------------------------------------------------
 
-    def _usable(self, unit: UnitLooked, began: int) -> bool:
+    def _usable(self, unit: UnitLooked, began: int, run: int | None) -> bool:
         node = self.desk.db.nodes.node(unit.directory)
         path = self.desk.local_path(unit.directory)
         if node is None or path is None or isinstance(node.local, Absent):
@@ -77,9 +76,9 @@ class LocalIntake:
             elif unit.fault is not None or replaced:
                 self.looks.hint(path[:-1], path[-1])  # the parent says what became of it
             elif unit.whole:
-                self.looks.descend([unit.directory], None)
+                self.looks.defer(unit.directory, run)
             else:
-                for name in self._names_of(None, unit):
+                for name in self._names_of(unit):
                     if name is not None:
                         self.looks.hint(path, name)
             return False

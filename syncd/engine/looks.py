@@ -27,6 +27,8 @@ class Walk:
     kind: RunKind
     run: int | None
     stack: list[NodeKey]
+    deferred: list[NodeKey] = field(default_factory=list)
+    waiting: set[NodeKey] = field(default_factory=set)  # what is in the stack; only asked for membership
     in_flight: int = 0
     processed: int = 0
     errors: int = 0
@@ -34,7 +36,26 @@ class Walk:
 
     @property
     def over(self) -> bool:
-        return not self.stack and not self.in_flight
+        """Whether everything was visited."""
+        return not self.stack and not self.deferred and not self.in_flight
+
+    def add(self, directories: Iterable[NodeKey]) -> None:
+        """Visit *directories* next, in the order given; one that waits already is not visited twice."""
+        new = [key for key in reversed(list(directories)) if key not in self.waiting]
+        self.stack.extend(new)
+        self.waiting.update(new)
+
+    def next(self) -> NodeKey:
+        """Take the next directory off the stack."""
+        key = self.stack.pop()
+        self.waiting.discard(key)
+        return key
+
+    def clear(self) -> None:
+        """Visit nothing more."""
+        self.stack.clear()
+        self.waiting.clear()
+        self.deferred.clear()
 
 
 @dataclass(slots=True)
@@ -90,8 +111,14 @@ class Looks:
 
     def descend(self, directories: Iterable[NodeKey], run: int | None) -> None:
         """Add directories to a walk (the ad hoc one without *run*); they are visited in the order given."""
-        walk = self.walks.get(run, self.adhoc) if run is not None else self.adhoc
-        walk.stack.extend(reversed(list(directories)))
+        self._walk(run).add(directories)
+
+    def defer(self, directory: NodeKey, run: int | None) -> None:
+        """Visit a directory once no op works on it, or above it, any more."""
+        self._walk(run).deferred.append(directory)
+
+    def _walk(self, run: int | None) -> Walk:
+        return self.walks.get(run, self.adhoc) if run is not None else self.adhoc
 
     def together(self, places: Sequence[tuple[NodeKey, str]]) -> None:
         """Look at several places in one job, so that a move can be told from a copy."""
@@ -120,7 +147,8 @@ class Looks:
         if run is None:
             run = self.desk.db.runs.start(kind, json.dumps({"deep": kind is RunKind.DEEP}), now)
         self.started += 1
-        self.walks[run] = Walk(kind, run, stack)
+        self.walks[run] = Walk(kind, run, [])
+        self.walks[run].add(stack)
 
     def _resumed(self, cursor: str) -> list[NodeKey]:
         if not cursor:
@@ -143,6 +171,9 @@ class Looks:
             if units:
                 self.desk.send(LookJob(tuple(units), self.desk.seq, hash_limit=HASH_LIMIT))
         for walk in (self.adhoc, *self.walks.values()):
+            ready = [key for key in walk.deferred if not self.desk.stale(key, self.desk.seq)]
+            walk.deferred = [key for key in walk.deferred if key not in ready]
+            walk.add(ready)
             while walk.stack and self.desk.in_flight.get(Lane.LOOK, 0) < 2 * self.desk.settings.look_width:
                 self._hand_out(walk)
         return self.coalescer.next_due()
@@ -160,7 +191,7 @@ class Looks:
         units: list[LookUnit] = []
         entries = 0
         while walk.stack and len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB:
-            unit = self._unit(walk.stack.pop(), None)
+            unit = self._unit(walk.next(), None)
             if unit is not None:
                 units.append(unit)
                 entries += len(unit.known)
@@ -212,7 +243,7 @@ class Looks:
         for run in list(self.walks):
             self.desk.db.runs.finish(run, RunStatus.CANCELLED, now)
         self.walks.clear()
-        self.adhoc.stack.clear()
+        self.adhoc.clear()
         self.extra.clear()
         self.proven = False
 

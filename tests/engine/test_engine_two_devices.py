@@ -278,10 +278,12 @@ def test_ignored_files_stay_where_they_are(two: World) -> None:
     ann.write("a.log", "no")
     ann.write("build/out", "no")
     ann.write("kept", "yes")
-    two.settle()
+    ann.wait()
+    bob.wait()
     assert bob.tree().keys() == {".syncignore", "kept"}
     ann.write(".syncignore", "/build/\n")
-    two.settle()
+    ann.wait()
+    bob.wait()
     assert bob.tree().keys() == {".syncignore", "kept", "a.log"}
 
 
@@ -346,7 +348,6 @@ def test_p10_names_that_cannot_be_synced_are_held_and_shown(two: World) -> None:
     with open(os.fsencode(ann.root) + b"/bad\xff", "wb") as file:
         file.write(b"x")
     ann.write("fine", "yes")
-    two.settle_fine = None  # type: ignore[attr-defined]
     ann.wait()
     bob.wait()
     assert bob.tree().keys() == {"fine"}
