@@ -82,6 +82,9 @@ class _CorkedTransport(asyncio.Transport):
     def abort(self) -> None:
         self._inner.abort()
 
+    def get_write_buffer_size(self) -> int:
+        return self._size + self._inner.get_write_buffer_size()
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._inner.get_extra_info(name, default)
 
@@ -152,6 +155,14 @@ class QuietProtocol(HttpToolsProtocol):
         if self.cycle.more_body and not self._corked.is_closing():
             self._corked.close_gently()  # answered before it was all said: nothing more is wanted from this peer
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        # An idle TLS connection would wait for the peer's goodbye, which an idle peer does not send.
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self.scheme == "https" and self._corked.get_write_buffer_size() == 0:
+            self._corked.abort()
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         body = b'{"error":"nonsense","detail":"%s"}' % msg.encode("ascii", "replace").replace(b'"', b"'")

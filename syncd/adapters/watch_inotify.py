@@ -24,8 +24,11 @@ _READ_BYTES: Final = 1 << 16
 _PAIR_MS: Final = 20
 """How long the second half of a move may lag behind the first: the kernel queues both in one go."""
 
+_GATHER_MS: Final = 10
+"""From the first event to reading the queue: the events of one save (create, write, close) then make one hint."""
+
 _FLOOD_MS: Final = 50
-"""Pause while nothing comes but more writes to the same open files; the kernel merges them meanwhile."""
+"""The same while nothing comes but more writes to the same open files; the kernel merges them meanwhile."""
 
 
 class InotifyWatcher:
@@ -111,14 +114,14 @@ class InotifyWatcher:
         for poller in (both, closing):
             poller.register(self._wake, select.POLLIN)
         try:
-            while True:
-                if any(fd == self._wake for fd, _ in both.poll()):
+            flood = False
+            while not any(fd == self._wake for fd, _ in both.poll()):
+                if closing.poll(_FLOOD_MS if flood else _GATHER_MS):
                     return
-                if self._drain(queue) and closing.poll(_FLOOD_MS):
-                    return
-        except OSError as error:
+                flood = self._drain(queue)
+        except Exception as error:  # noqa: BLE001 - a watcher that ends, for whatever reason, must be told
             directories = [self._tree.path(spot) for spot in self._tree.below(self._tree.root)]
-            why = f"the watcher broke ({error}); everything is looked at regularly instead"
+            why = f"the watcher broke ({type(error).__name__}: {error}); everything is looked at regularly instead"
             self._post(Unwatched(tuple(sorted(path for path in directories if path is not None)), why))
             self._post(HintsLost((), why))
 

@@ -103,8 +103,9 @@ def _from_url(url: str, port: int, pin: str | None) -> Served:
 @_data_option()
 @click.option("--url", metavar="HOST[:PORT]", help="How the new device reaches this hub.")
 def invite(space: str, data: str | None, url: str | None) -> int:
-    """Print an invite to SPACE, alone on standard output; the space is created when new.
+    """Print an invite to SPACE, alone on standard output.
 
+    The space is created when new.
     An invite makes a device of whoever holds it, once, within 7 days. Works while the hub serves, too.
     """
     folder = data_path(data)
@@ -160,7 +161,10 @@ def revoke(device: str, data: str | None, space: str | None) -> int:
 @_data_option()
 @click.option("--keep-days", type=click.FloatRange(min=0), help="How long old versions stay (default: 90).")
 def gc(data: str | None, keep_days: float | None) -> int:
-    """Remove old versions and the chunks nobody needs any more. Works while the hub serves."""
+    """Remove old versions and unused chunks.
+
+    Works while the hub serves.
+    """
     with _opened(data_path(data)) as core:
         report = core.gc() if keep_days is None else core.gc(keep_days * 86400.0)
     removed = f"{count(report.versions, 'version')}, {count(report.chunks, 'chunk')}"
@@ -185,7 +189,10 @@ def verify(data: str | None) -> int:
 @click.argument("target")
 @_data_option()
 def backup(target: str, data: str | None) -> int:
-    """Copy the hub into the folder TARGET, which can be served as it is. Works while the hub serves."""
+    """Copy the hub into the folder TARGET.
+
+    The copy can be served as it is. Works while the hub serves.
+    """
     path = Path(os.path.abspath(os.path.expanduser(target)))
     with _opened(data_path(data)) as core:
         core.backup(path)

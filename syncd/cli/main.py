@@ -24,7 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Tie a folder to a remote with an invite."),
     "run": ("run", "Run the daemon in the foreground, or sync once."),
     "status": ("status", "Say what is in sync, what is not, why, and what happens next."),
-    "wait": ("wait", "Return when all that is there now is in sync."),
+    "wait": ("status", "Return when all that is there now is in sync."),
     "pause": ("work", "Hold all work."),
     "resume": ("work", "Go on with work."),
     "scan": ("work", "Look at the whole folder again."),

@@ -3,17 +3,23 @@
 Every name that came from a file system or a remote passes through ``shown`` before it gets here or in here (P10).
 """
 
+import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import click
 
 from syncd.model.path import shown
+
+if TYPE_CHECKING:
+    from syncd.model.status import LiveStatus
 
 
 class Ink(StrEnum):
@@ -114,3 +120,35 @@ def columns(rows: Iterable[Sequence[str]], *, indent: int = 2) -> list[str]:
         cells = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row[:-1], widths, strict=True)]
         lines.append((" " * indent + "  ".join([*cells, row[-1]])).rstrip())
     return lines
+
+
+@contextlib.contextmanager
+def progress_line() -> Iterator[Callable[["LiveStatus"], None]]:
+    """Give something that shows a live status on one line of a terminal, and nothing elsewhere; cleared at the end."""
+    wanted = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def show(live: "LiveStatus") -> None:
+        if wanted:
+            click.echo(f"\r\x1b[K{progress_text(live)[: shutil.get_terminal_size().columns - 1]}", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        if wanted:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def progress_text(live: "LiveStatus") -> str:
+    """Return what a daemon does, in one line: the phase, how much is left, and what it works on."""
+    parts = [str(live.phase)]
+    if live.scanned:
+        parts.append(f"{live.scanned:,} looked at")
+    if live.listed:
+        parts.append(f"{live.listed:,} listed")
+    if left := live.ops_waiting + len(live.running):
+        parts.append(f"{left:,} to do")
+    if live.running:
+        op = live.running[0]
+        share = f" {100 * op.bytes_done // op.bytes_total} %" if op.bytes_total else ""
+        parts.append(f"{op.type.replace('_', ' ')} {op.path}{share}")
+    return ", ".join(parts)

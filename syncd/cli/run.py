@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from syncd.cli import reach
-from syncd.cli.render import say
+from syncd.cli.render import progress_line, say
 from syncd.cli.status import waited
 from syncd.control.client import NoDaemon
 from syncd.model.path import shown
@@ -63,4 +63,5 @@ def _once(root_id: str, settings: Settings, timeout: float | None) -> tuple[int,
     try:
         return waited(record, timeout)
     except NoDaemon:
-        return run_once(roots, record, settings, timeout)
+        with progress_line() as show:
+            return run_once(roots, record, settings, timeout, show)

@@ -64,6 +64,11 @@ def wait(roots: tuple[str, ...], timeout: float | None) -> int:
 def waited(record: RootRecord, timeout: float | None) -> tuple[int, str]:
     """Wait for a root's daemon to be in sync; return the exit code and what to say."""
     try:
+        live = reach.live(record)
+        if live is None:
+            raise NoDaemon("")
+        if live["live"]["phase"] == "paused":  # waiting for a person's own `resume` could last for ever
+            return 3, "paused: `syncd resume` goes on"
         answer = reach.ask(record, "wait", timeout)
     except NoDaemon:
         raise NoDaemon(f"{shown(record.path)}: no daemon runs here: start one with `syncd run`") from None

@@ -3,7 +3,6 @@
 Owns how a question crosses the socket. Replies are read with bounds; what they say is shown, never executed.
 """
 
-import http.client
 import json
 import socket
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any, Final
 from syncd.model.errors import Corrupt, Offline, Usage
 
 MAX_REPLY: Final = 8 * 1024 * 1024
-HOST: Final = "localhost"
 
 
 class NoDaemon(Offline):
@@ -27,24 +25,6 @@ class Answer:
     code: int
     text: str
     more: tuple[tuple[str, str], ...] = ()
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP/1.1 over a Unix socket."""
-
-    def __init__(self, path: Path, timeout: float | None) -> None:
-        super().__init__(HOST, timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect; raises NoDaemon when nobody listens."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(str(self._path))
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            self.sock.close()
-            raise NoDaemon("no daemon runs for this folder: start one with `syncd run`") from None
 
 
 def status(path: Path, timeout: float = 5.0) -> dict[str, Any]:
@@ -73,23 +53,48 @@ def ask(path: Path, verb: str, arguments: dict[str, str] | None = None, timeout:
 
 
 def _request(path: Path, method: str, target: str, body: object, timeout: float | None) -> tuple[int, dict[str, Any]]:
-    connection = _UnixConnection(path, timeout)
+    encoded = b"" if body is None else json.dumps(body).encode()
+    head = (
+        f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(encoded)}\r\n\r\n"
+    )
     try:
-        encoded = None if body is None else json.dumps(body).encode()
-        connection.request(method, target, encoded, {"Content-Type": "application/json", "Connection": "close"})
-        response = connection.getresponse()
-        data = response.read(MAX_REPLY + 1)
-        if len(data) > MAX_REPLY:
-            raise Corrupt("the daemon's answer is too long")
-        reply = json.loads(data)
-        if not isinstance(reply, dict):
-            raise Corrupt("the daemon's answer makes no sense: it may be of another version; restart it")
-        return response.status, reply
+        data = _exchange(path, head.encode() + encoded, timeout)
     except TimeoutError:
         raise Offline("the daemon does not answer: look at its log, or restart it") from None
-    except (ConnectionError, http.client.HTTPException):
+    except ConnectionError:
         raise NoDaemon("the daemon ended before it answered: look at its log") from None
+    if len(data) > MAX_REPLY:
+        raise Corrupt("the daemon's answer is too long")
+    return _parsed(data)
+
+
+def _exchange(path: Path, request: bytes, timeout: float | None) -> bytes:
+    """Send *request* and return what comes until the server closes. http.client would cost more than all the rest."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout)
+        try:
+            sock.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            raise NoDaemon("no daemon runs for this folder: start one with `syncd run`") from None
+        sock.sendall(request)
+        parts, size = [], 0
+        while size <= MAX_REPLY and (part := sock.recv(65536)):
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
+
+
+def _parsed(data: bytes) -> tuple[int, dict[str, Any]]:
+    """Return status and body of an HTTP/1.1 response that is not chunked (the server sends lengths)."""
+    head, separator, body = data.partition(b"\r\n\r\n")
+    if not separator:
+        raise NoDaemon("the daemon ended before it answered: look at its log")
+    try:
+        version, code, *_ = head.split(b"\r\n", 1)[0].split(b" ", 2)
+        reply = json.loads(body)
+        if not version.startswith(b"HTTP/1.") or not isinstance(reply, dict):
+            raise ValueError
+        return int(code), reply
     except ValueError:
-        raise Corrupt("the daemon's answer is not JSON: it may be of another version; restart it") from None
-    finally:
-        connection.close()
+        raise Corrupt("the daemon's answer makes no sense: it may be of another version; restart it") from None

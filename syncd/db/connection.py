@@ -21,7 +21,7 @@ from syncd.db.nodes import Nodes
 from syncd.db.queue import Queue
 from syncd.db.runs import Runs
 from syncd.db.schema import Migration, apply_pragmas, migrate, shipped_migrations, sync_path, translated
-from syncd.model.errors import Corrupt, Refused
+from syncd.model.errors import Refused
 from syncd.ports import Clock
 
 BUSY_SECONDS: Final = 10.0
@@ -111,12 +111,12 @@ class Database:
 
         Damage met here, or in a transaction, is noted: the next start examines the whole file and sets it aside.
         """
-        try:
-            with translated(self._path):
+        with translated(self._path):
+            try:
                 yield
-        except Corrupt:
-            _mark_suspect(self._path)
-            raise
+            except (apsw.CorruptError, apsw.NotADBError):
+                _mark_suspect(self._path)
+                raise
 
     def close(self) -> None:
         """Close the file; after this it needs no recovery."""

@@ -37,7 +37,7 @@ _VANISHED: Final = (
 )
 _KNOWN: Final = (
     "SELECT l_name, kind, l_presence, l_dev, l_ino, l_fp_mtime, l_fp_ctime, l_fp_size, l_racy,"
-    " l_hash IS NOT NULL AND l_hash_alg = ? FROM node WHERE l_parent = ?"
+    " iif(l_hash_alg = ?, l_hash, NULL) FROM node WHERE l_parent = ?"
 )
 _DISAGREEING: Final = (
     "SELECT id FROM node INDEXED BY node_disagreeing WHERE disagrees = 1 AND id > ? ORDER BY id LIMIT ?"
@@ -276,9 +276,10 @@ class Nodes(Structure):
 
 
 def _known_entry(row: Columns) -> KnownEntry:
-    name, kind_text, presence, dev, ino, mtime, ctime, size, racy, hashed = row
+    name, kind_text, presence, dev, ino, mtime, ctime, size, racy, content = row
     kind = kind_from(kind_text)
     fingerprint = None
     if presence == "present" and ino is not None:
         fingerprint = fingerprint_from(dev, ino, mtime, ctime, size)
-    return KnownEntry(str(name), kind, fingerprint, racy == 1, hashed == 1 or kind is Kind.DIRECTORY)
+    hashed = content is not None or kind is Kind.DIRECTORY
+    return KnownEntry(str(name), kind, fingerprint, racy == 1, hashed, content)  # type: ignore[arg-type]

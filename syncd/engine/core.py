@@ -315,7 +315,7 @@ class Engine:
         return self._unproven or self.pulls.fatal
 
     def _planning(self) -> bool:
-        return self._plans_left or not self._may_plan() or self._recovering
+        return self._plans_left or self._backlog >= 0 or not self._may_plan() or self._recovering
 
     def _may_plan(self) -> bool:
         """Plan once it is known what both sides have: on a first link, a rebuild, or after a changed history."""
@@ -335,6 +335,10 @@ class Engine:
             self.decider.drop_all()  # a first link may touch a million nodes: the database remembers them
             self._backlog = 0
             self._plans_left = False
+            return
+        if self.intake.orphaned:
+            # What lies below a vanished folder is not all marked yet: it would look like something that survives there.
+            self._plans_left = True
             return
         if self._backlog >= 0 and len(self.decider.pending) < BACKLOG_A_STEP:
             keys = self.desk.db.nodes.disagreeing(self._backlog, BACKLOG_A_STEP)
@@ -392,7 +396,8 @@ class Engine:
 
     def _deadline(self, look_due: float | None, pull_due: float | None) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
-        more = self._plans_left or self.remote.busy or self.intake.orphaned
+        # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
+        more = self._plans_left or self.remote.busy or self.intake.orphaned or (self._backlog >= 0 and self._may_plan())
         if more or self._rules_after is not None:
             return steady
         dues = [due for due in (look_due, self._prove_at, self._scan_at, self._sweep_at) if due is not None]

@@ -1,6 +1,6 @@
 """Local intake: turns what looks saw into L. Decides which node a name is; never plans, never touches the disk."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import Desk
@@ -10,6 +10,7 @@ from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooke
 from syncd.model.path import ROOT, NodeKey
 
 ORPHANS_A_STEP = 500
+DAMAGED = "its content changed although its times did not: damaged on disk? save it again to sync it as it is"
 
 
 @dataclass(slots=True)
@@ -19,7 +20,6 @@ class LocalIntake:
     desk: Desk
     looks: Looks
     orphaned: bool = False
-    deep_corrupt: list[NodeKey] = field(default_factory=list)
 
     def take(self, looked: Looked) -> None:
         """Take one look job in: absences first, then directories, then files, so that a move is seen as one."""
@@ -224,6 +224,8 @@ class LocalIntake:
         return Present(Place(directory, seen.name), seen.hash, executable, size, seen.fingerprint.mtime_ns)
 
     def _put(self, node: Node, directory: NodeKey, seen: Seen) -> None:
+        if self._is_damaged(node, directory, seen):
+            return
         leftover = isinstance(node.local, Unknown) and node.local.reason is Reason.LEFTOVER
         if leftover and node.kind is Kind.DIRECTORY:
             state: Present | Unknown = Unknown(Reason.LEFTOVER, Place(directory, seen.name))
@@ -234,6 +236,14 @@ class LocalIntake:
         self.desk.db.nodes.set_local(node.id, state, seen.fingerprint, seen.racy)
         self._parent_is_more_than_leftover(directory)
         self.desk.touch(node.id)
+
+    def _is_damaged(self, node: Node, directory: NodeKey, seen: Seen) -> bool:
+        """Bit rot is no edit: it is shown, and travels nowhere until somebody writes the file."""
+        local = node.local
+        known = isinstance(local, Unknown) and local.detail == DAMAGED and node.fingerprint == seen.fingerprint
+        if seen.corrupt and not known:
+            self._set_unknown(node, Place(directory, seen.name), Reason.HELD, DAMAGED)
+        return known or seen.corrupt
 
     def _insert(self, unit: UnitLooked, seen: Seen) -> NodeKey:
         key = self.desk.db.nodes.insert(

@@ -12,6 +12,7 @@ from syncd.execute.deleting import Deleting, Removing
 from syncd.execute.dirs import Dirs
 from syncd.execute.download import Want, stage_many
 from syncd.execute.ending import ended
+from syncd.execute.placed import write_placed
 from syncd.execute.placing import Placing
 from syncd.execute.recover import recover_local
 from syncd.execute.staging import STAGING
@@ -172,6 +173,13 @@ class Group:
             if any(isinstance(work, Placing) for work in self._left()):
                 dirs.own(STAGING).sync()
             self._each(dirs, lambda work: durable.extend(work.record(dirs)))
+            placed = {
+                work.assignment.key: work.staged.stat.fingerprint
+                for work in self._left()
+                if isinstance(work, Placing) and work.recorded and work.staged is not None
+            }
+            if placed:
+                durable.append(write_placed(dirs, placed, self._tools.clock.now(), self._tools.chance))
             if durable:
                 self._tools.fs.make_durable(durable)
                 dirs.sync()

@@ -42,6 +42,7 @@ class Placing:
         self.staged: Staged | None = None
         self.info: Info | None = None
         self.acted = False
+        self.recorded = False
         self._doubt = False
 
     def check(self, dirs: Dirs) -> Want | None:
@@ -61,6 +62,9 @@ class Placing:
         """Write the entry's info; a replacement also moves the staged content into it. Returns what must be durable."""
         staged = self._require_staged()
         op = self.assignment.op
+        if op.expected is None:
+            self.recorded = True  # by the group, in one file for all (placed.py)
+            return []
         directory, name = self._place(dirs)
         path = (*self._ref_path(), name)
         self.info = info_for(
@@ -68,14 +72,13 @@ class Placing:
         )
         entry = entry_of(dirs, self.assignment.key)
         durable: list[ReadFile] = []
-        if op.expected is not None and op.kind is Kind.FILE:
+        if op.kind is Kind.FILE:
             self._dress(dirs, directory, name, staged)
             durable.append(dirs.own(STAGING).open(staged.name))
         write_info(entry, self.info)
         durable.append(open_info(entry))
-        if op.expected is not None:
-            dirs.own(STAGING).rename_new(staged.name, entry, DATA)
-            entry.sync()
+        dirs.own(STAGING).rename_new(staged.name, entry, DATA)
+        entry.sync()
         return durable
 
     def act(self, dirs: Dirs) -> None:
@@ -110,7 +113,10 @@ class Placing:
         )
 
     def give_up(self, dirs: Dirs, *, keep_parts: bool) -> None:
-        """Take our own content back after an op that had no effect."""
+        """Take our own content back after an op that had no effect. What the group recorded stays in staging, as the
+        evidence that it was not placed."""
+        if self.recorded:
+            return
         take_back(dirs, self.assignment.key, self.tools.chance, keep_parts=keep_parts)
 
     def _dress(self, dirs: Dirs, directory: Dir, name: str, staged: Staged) -> None:

@@ -10,15 +10,16 @@ from syncd.chunks.chunker import WHOLE
 from syncd.execute.deleting import delete_info, settle_deleted
 from syncd.execute.dirs import Dirs, hash_of, here, is_executable, present, same_content_inode
 from syncd.execute.ending import ended
+from syncd.execute.placed import read_placed
 from syncd.execute.placing import local_after, settle_displaced
 from syncd.execute.staging import STAGING, parts_of
 from syncd.execute.tools import Tools
-from syncd.execute.trash import DATA, Info, clear, entry_of, exists, info_for, is_ours, read_info, take_back
+from syncd.execute.trash import DATA, clear, entry_of, exists, info_for, is_ours, read_info, take_back
 from syncd.execute.tree import finish_through_trash
 from syncd.model.errors import Offline, Outdated, SyncdError
 from syncd.model.job import Assignment
 from syncd.model.node import Fingerprint, Kind
-from syncd.model.observation import Ending, LocalAfter, OpResult
+from syncd.model.observation import Displaced, Ending, LocalAfter, OpResult
 from syncd.model.op import OpType
 from syncd.model.remote import Verdict
 from syncd.ports import Dir, Remote, Stat
@@ -45,32 +46,40 @@ def recover_remote(remote: Remote, assignments: Sequence[Assignment]) -> tuple[O
 def recover_all(tools: Tools, local: Sequence[Assignment], remote: Sequence[Assignment]) -> tuple[OpResult, ...]:
     """Find out how ops that were running at a crash ended."""
     results = []
+    placed: dict[bytes, Fingerprint] | None = None
     for assignment in local:
         try:
-            # The root is proven first; its device may have another number after a restart.
+            # The device may have another number after a restart: inodes tell.
             with Dirs(tools.fs, by_inode=True) as dirs:
-                results.append(recover_local(tools, dirs, assignment))
+                if placed is None:
+                    placed = read_placed(dirs, {each.key for each in local})
+                results.append(recover_local(tools, dirs, assignment, placed.get(assignment.key)))
         except (SyncdError, OSError) as error:
             results.append(ended(assignment, error))
     return (*results, *recover_remote(tools.remote, remote))
 
 
-def recover_local(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
-    """Find out how one op on this folder ended, and bring to its end what had begun."""
+def recover_local(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fingerprint | None = None) -> OpResult:
+    """Find out how one op on this folder ended, and bring to its end what had begun.
+
+    *placed* is the inode the op was about to put where nothing was, if it came that far.
+    """
     try:
-        result = _recover(tools, dirs, assignment)
+        result = _recover(tools, dirs, assignment, placed)
     except (Outdated, FileNotFoundError, NotADirectoryError):
         # Its directory is not there any more. What it displaced, if it did, lies in its trash entry.
         return OpResult(assignment.op_id, Ending.NOT_DONE)
     if result.ending is Ending.NOT_DONE:
-        take_back(dirs, assignment.key, tools.chance, keep_parts=assignment.op.size > WHOLE)
+        take_back(dirs, assignment.key, tools.chance, keep_parts=assignment.op.size > WHOLE or placed is not None)
     elif result.ending is Ending.DONE:
         dirs.sync()
     return result
 
 
-def _recover(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
+def _recover(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fingerprint | None) -> OpResult:
     match assignment.op.type:
+        case OpType.DOWNLOAD | OpType.CONFLICT if assignment.op.expected is None:
+            return _creating(tools, dirs, assignment, placed)
         case OpType.DOWNLOAD | OpType.CONFLICT:
             return _placing(tools, dirs, assignment)
         case OpType.LOCAL_DELETE:
@@ -120,6 +129,17 @@ def _is_inode(stat: Stat | None, expected: Fingerprint | None) -> bool:
 # --- downloads and conflicts ------------------------------------------------------------------------------------
 
 
+def _creating(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fingerprint | None) -> OpResult:
+    ref, name = here(assignment)
+    directory = dirs.proven(ref)
+    target = present(directory, name, tools.fs.traits)
+    # Nothing there at all proves nothing, and is never taken for a person's delete (P1).
+    if target is None or placed is None or parts_of(dirs.own(STAGING), assignment.key):
+        return _by_content(tools, dirs, assignment)
+    # Whoever wrote here since wrote over what this op had placed: an edit of it, seen by the next look.
+    return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(tools, assignment, directory, name, placed))
+
+
 def _placing(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
     op = assignment.op
     if not exists(dirs, assignment.key):
@@ -131,9 +151,9 @@ def _placing(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
     if data is None:
         # With info, without ``data`` and without a part in staging, the part went to its place.
         moved = info is not None and info.staged is not None and not parts_of(dirs.own(STAGING), assignment.key)
-        if not moved or info is None:
+        if not moved or info is None or info.staged is None:
             return _by_content(tools, dirs, assignment)
-        return _placed(tools, dirs, assignment, info)
+        return _placed(tools, dirs, assignment, info.staged)
     directory = dirs.proven(ref)
     target = directory.stat(name)
     if is_ours(data, info) or (info is None and _same(target, op.expected)):
@@ -144,33 +164,29 @@ def _placing(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
         info = info_for(assignment, path, tools.clock.now(), None, remote_keeps=False)
     dirs.sync()
     displaced = settle_displaced(tools, dirs, assignment, info, directory, doubt=True)
-    after = _after_placing(tools, assignment, directory, name, info)
+    after = _after_placing(tools, assignment, directory, name, info.staged)
     return OpResult(assignment.op_id, Ending.DONE, local=after, displaced=displaced)
 
 
-def _placed(tools: Tools, dirs: Dirs, assignment: Assignment, info: Info) -> OpResult:
+def _placed(tools: Tools, dirs: Dirs, assignment: Assignment, staged: Fingerprint) -> OpResult:
     """The staged content left for its place, and nothing displaced waits in the entry."""
     op = assignment.op
     ref, name = here(assignment)
     directory = dirs.proven(ref)
     target = present(directory, name, tools.fs.traits)
-    if op.expected is None:
-        # Whoever wrote here since wrote over what this op had placed: an edit of it, seen by the next look.
-        # Nothing there at all proves nothing, and is never taken for a person's delete (P1).
-        if target is None:
-            return _not_done(assignment)
-        return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(tools, assignment, directory, name, info))
     aside = directory.stat(op.aside) if op.aside is not None else None
-    if _same(target, info.staged) or _is_inode(aside, op.expected):
-        return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(tools, assignment, directory, name, info))
+    if _same(target, staged) or _is_inode(aside, op.expected):
+        return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(tools, assignment, directory, name, staged))
     return _by_content(tools, dirs, assignment)
 
 
-def _after_placing(tools: Tools, assignment: Assignment, directory: Dir, name: str, info: Info) -> LocalAfter | None:
-    if info.staged is None:
+def _after_placing(
+    tools: Tools, assignment: Assignment, directory: Dir, name: str, staged: Fingerprint | None
+) -> LocalAfter | None:
+    if staged is None:
         return None
-    staged = Stat(assignment.op.kind, info.staged, 0o700 if assignment.op.executable else 0o600, 1)
-    return local_after(tools, assignment, directory, name, staged)
+    stat = Stat(assignment.op.kind, staged, 0o700 if assignment.op.executable else 0o600, 1)
+    return local_after(tools, assignment, directory, name, stat)
 
 
 def _by_content(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
@@ -212,7 +228,7 @@ def _deleting(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
 def _moving(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
     op = assignment.op
     target = dirs.proven(assignment.target)
-    displaced = ()
+    displaced: tuple[Displaced, ...] = ()
     if exists(dirs, assignment.key):
         entry = entry_of(dirs, assignment.key)
         if entry.stat(DATA) is not None:

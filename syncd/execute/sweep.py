@@ -6,7 +6,8 @@ retention. Content nobody expected becomes a conflicted copy, or waits in the tr
 
 from dataclasses import dataclass, field
 
-from syncd.execute.dirs import Dirs
+from syncd.execute.dirs import Dirs, hash_of
+from syncd.execute.placed import sweep_placed
 from syncd.execute.placing import is_known, set_aside
 from syncd.execute.staging import STAGING, drop, parse_part
 from syncd.execute.tools import Tools
@@ -15,6 +16,7 @@ from syncd.model.errors import RootGone, SyncdError
 from syncd.model.job import SweepJob
 from syncd.model.node import Kind
 from syncd.model.observation import Displaced, Swept
+from syncd.model.op import OpType
 from syncd.ports import Dir, Stat
 
 YOUNG_ENTRY = 5.0
@@ -80,10 +82,19 @@ class Sweep:
                 self.bytes_kept += data.fingerprint.size
         elif data.kind is Kind.DIRECTORY and info.kind is Kind.DIRECTORY:
             self._expire(dirs, entry, key, data, info)
-        elif is_known(entry, data, info, doubt=False):
+        elif self._is_trash(entry, data, info):
             self._known(dirs, entry, key, data, info)
         else:
             self._unexpected(dirs, entry, key, data, info)
+
+    def _is_trash(self, entry: Dir, data: Stat, info: Info) -> bool:
+        """Return whether ``data`` may stay in the trash. What a conflict displaced, or a rename left on its way, was
+        never meant to stay: unless the same content is at its place, it comes back."""
+        if info.cause in (OpType.DOWNLOAD, OpType.LOCAL_DELETE):
+            return is_known(entry, data, info, doubt=False)
+        if data.kind not in (Kind.FILE, Kind.SYMLINK) or not info.hash or info.cause is not OpType.CONFLICT:
+            return False
+        return hash_of(entry, DATA, data.kind).hex() == info.hash
 
     def _known(self, dirs: Dirs, entry: Dir, key: bytes, data: Stat, info: Info) -> None:
         """Content as it was expected. It is trash once nobody writes to it any more."""
@@ -132,6 +143,7 @@ class Sweep:
     # --- staging -------------------------------------------------------------------------------------------------
 
     def _staging(self, dirs: Dirs) -> None:
+        sweep_placed(dirs, frozenset({*self.job.running, *self.tools.busy}), self.job.now - YOUNG_ENTRY)
         staging = dirs.own(STAGING)
         for entry in staging.entries():
             part = parse_part(entry.name)

@@ -3,6 +3,8 @@
 Every change verifies the inode it is about to move, and looks again at what it moved. Nothing is ever replaced.
 """
 
+from contextlib import suppress
+
 from syncd.execute.dirs import Dirs, here, is_executable, is_expected, present, require_expected
 from syncd.execute.download import Want
 from syncd.execute.placing import set_aside
@@ -124,10 +126,9 @@ class Moving(Change):
     def _move_back(self, source: Dir, name: str, target: Dir) -> None:
         """Something else took the source's name at the last moment and was moved: its person's name comes first."""
         place = self.assignment.op.place
-        try:
+        # Should both names be taken or empty by now, nothing is lost where things are: the next look sees them.
+        with suppress(FileExistsError, FileNotFoundError):
             target.rename_new(place.name, source, name)
-        except (FileExistsError, FileNotFoundError):
-            pass  # both names are taken or empty by now: nothing is lost where things are, the next look sees them
         raise Outdated(f"{shown(name)} was replaced while it was moved; looking again")
 
 
@@ -143,7 +144,7 @@ def finish_through_trash(tools: Tools, entry: Dir, target: Dir, assignment: Assi
 
 
 class Swapping(Change):
-    """Exchange the places of two nodes, atomically. ``source`` is where this node is, ``place`` where its partner is."""
+    """Exchange two nodes' places, atomically: ``source`` is where this node is, ``place`` where its partner is."""
 
     def act(self, dirs: Dirs) -> None:
         op = self.assignment.op

@@ -91,6 +91,8 @@ class HubApi:
                 return await handler(request)
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody is there to read it
+            except asyncio.CancelledError:  # the time for a graceful end is over; the task ends with this reply
+                return fault_reply(_stopping())
             except Exception as error:  # noqa: BLE001  the client gets one line, the log the rest
                 return fault_reply(declined_by(error))
 
@@ -99,7 +101,7 @@ class HubApi:
     def refuse_when_stopping(self) -> None:
         """Raise the fault that sends a client away while the hub stops."""
         if self._stopping.is_set():
-            raise Declined(Fault.STOPPING, "the hub is stopping; try again shortly", 2)
+            raise _stopping()
 
     async def session(self, request: Request) -> HubSession:
         """Return the session of the device whose token the request carries."""
@@ -232,6 +234,10 @@ async def _gone(request: Request) -> None:
     """Return when the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _stopping() -> Declined:
+    return Declined(Fault.STOPPING, "the hub is stopping; try again shortly", 2)
 
 
 def _cursor(request: Request) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from syncd.hub.api import HubApi, sensible
-from syncd.hub.api_io import PIECE_SECONDS, Body, Declined, declined_by, fault_reply, hex_path, json_reply
+from syncd.hub.api_io import PIECE_SECONDS, Body, Declined, declined_by, fault_reply, hex_path, json_reply, log
 from syncd.model import wire
 from syncd.model.errors import Outdated
 from syncd.model.wire import Fault
@@ -123,6 +123,13 @@ class _Frames(Response):
         self._chunks, self._api, self._session, self._hashes = chunks, api, session, hashes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._stream(scope, receive, send)
+        except (TimeoutError, asyncio.CancelledError):
+            # The server closes what was begun and not ended; the client resumes with what is left.
+            log.info("a download was cut: its client took nothing, or the hub is stopping")
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._chunks.downloads:
             try:
                 source = await self._api.lanes.move(lambda: self._session.get_chunks(self._hashes))

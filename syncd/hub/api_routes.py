@@ -44,8 +44,11 @@ class Endpoint:
 
 def endpoints(api: HubApi, chunks: ChunkApi) -> list[Endpoint]:
     """Return every endpoint but the description itself."""
+    return [*_json_endpoints(api), *_chunk_endpoints(chunks)]
+
+
+def _json_endpoints(api: HubApi) -> list[Endpoint]:
     limit = ("limit", "most rows on the page", False)
-    frames = "a count (u32), then for each chunk its hash (32 bytes), length (u32) and data; big-endian"
     return [
         Endpoint("GET", "/healthz", "whether the hub answers", api.health, wire.HealthReply, open=True),
         Endpoint(
@@ -82,6 +85,12 @@ def endpoints(api: HubApi, chunks: ChunkApi) -> list[Endpoint]:
             "GET", "/v1/history/{node_id}", "the versions of a node, newest first", api.history, wire.HistoryReply,
             faults=(Fault.NONSENSE,),
         ),
+    ]  # fmt: skip
+
+
+def _chunk_endpoints(chunks: ChunkApi) -> list[Endpoint]:
+    frames = "a count (u32), then for each chunk its hash (32 bytes), length (u32) and data; big-endian"
+    return [
         Endpoint(
             "POST", "/v1/chunks/missing", "which chunks the hub lacks; renews the lease of the others",
             chunks.missing, wire.MissingReply, wire.HashesRequest, faults=_BODY_FAULTS,

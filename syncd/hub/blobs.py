@@ -78,7 +78,10 @@ class Blobs:
         if manifest_hash(encoded) != digest:
             raise Corrupt(f"manifest {digest.hex()} arrived damaged; send it again")
         manifest = decode(encoded)
-        self._keep(device_id, {digest: encoded}, (manifest.size, [piece.hash for piece in manifest.pieces]))
+        sizes = {piece.hash: piece.size for piece in manifest.pieces}
+        if any(sizes[piece.hash] != piece.size for piece in manifest.pieces):
+            raise Corrupt(f"manifest {digest.hex()} states two sizes for one chunk")
+        self._keep(device_id, {digest: encoded}, (manifest.size, list(sizes.items())))
 
     def get(self, device_id: bytes, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """Yield (hash, data), verified, in the order asked; raises Outdated before the first when one is not there."""
@@ -128,7 +131,9 @@ class Blobs:
         with self._store.write() as change:
             change.set_damaged(row.key, row.location)
 
-    def _keep(self, device_id: bytes, data: dict[bytes, bytes], manifest: tuple[int, list[bytes]] | None) -> None:
+    def _keep(
+        self, device_id: bytes, data: dict[bytes, bytes], manifest: tuple[int, list[tuple[bytes, int]]] | None
+    ) -> None:
         """Write what nobody stored yet, then record it all, in this order: a row never leads to missing bytes (P4)."""
         written: dict[bytes, Stored] = {}
         while True:

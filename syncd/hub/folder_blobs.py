@@ -40,8 +40,11 @@ class FolderBlobs:
         self._folder = folder
         self._chance = chance
         if not folder.is_dir():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_folder(folder.parent)
+            # What is above belongs to whoever put the hub there; the hub's own two folders are private.
+            folder.parent.parent.mkdir(parents=True, exist_ok=True)
+            for own in (folder.parent, folder):
+                own.mkdir(mode=0o700, exist_ok=True)
+                _sync_folder(own.parent)
 
     @property
     def folder(self) -> Path:

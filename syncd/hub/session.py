@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from syncd.hub import auth, journal
-from syncd.hub.spaces import SpaceWriter
+from syncd.hub.spaces import MAX_STEPS, SpaceWriter
 from syncd.hub.store import Reads, Space
 from syncd.model.errors import Refused
 from syncd.model.remote import (
     Capabilities,
     ChangesPage,
     ListingPage,
+    Moves,
     Mutation,
     Outcome,
     RemoteIdentity,
@@ -97,6 +98,8 @@ class Session:
         """Apply *batch* in order, in one transaction; each mutation is answered by itself."""
         if len(batch) > MAX_BATCH:
             raise Refused(f"a commit has at most {MAX_BATCH} mutations, not {len(batch)}")
+        if sum(len(mutation.steps) for mutation in batch if isinstance(mutation, Moves)) > MAX_STEPS:
+            raise Refused(f"the place groups of a commit have at most {MAX_STEPS} steps together")
         with self._hub.store.write() as change:
             space, device = auth.still(change, self._device_id)
             before = change.head(space.key)

@@ -241,8 +241,10 @@ class SpaceWriter:
         if size != content.size:
             raise _refused(key, f"the content's manifest has {size} bytes, not {content.size}")
         missing = self.store.manifest_lacks(self.space.key, content.manifest, MAX_MISSING)
+        if any(misfit for _, misfit in missing):
+            raise _refused(key, "the content's manifest states a chunk's size wrongly")
         if missing:
-            raise Declined(Outcome(key, Verdict.CHUNKS_MISSING, missing=tuple(missing)))
+            raise Declined(Outcome(key, Verdict.CHUNKS_MISSING, missing=tuple([digest for digest, _ in missing])))
 
     # --- checks of form: nothing a client sends is trusted ------------------------------------------------------
 

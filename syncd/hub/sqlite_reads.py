@@ -17,15 +17,18 @@ _DEVICE: Final = "id, device_id, space, name, token_hash, created_at, revoked_at
 _CHUNK: Final = "c.id, c.hash, c.size, c.container, c.offset, c.length, c.damaged"
 
 # What keeps a chunk in a space: a lease, a version whose one chunk or whose manifest it is, or a version's manifest
-# that names it.
+# that names it. Indexes and join order are prescribed: without statistics SQLite would walk the whole journal for
+# each chunk.
 _UNREFERENCED: Final = """
     s.lease_until < :now
-    AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.space = s.space AND e.hash = c.hash AND e.hash IS NOT NULL
-                    AND e.manifest IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.space = s.space AND e.manifest = c.hash AND e.manifest IS NOT NULL)
-    AND NOT EXISTS (SELECT 1 FROM manifest_piece p JOIN manifest m ON m.id = p.manifest
-                    JOIN entry e ON e.space = s.space AND e.manifest = m.hash AND e.manifest IS NOT NULL
-                    WHERE p.hash = c.hash)
+    AND NOT EXISTS (SELECT 1 FROM entry e INDEXED BY entry_hash
+                    WHERE e.space = s.space AND e.hash = c.hash AND e.hash IS NOT NULL AND e.manifest IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM entry e INDEXED BY entry_manifest
+                    WHERE e.space = s.space AND e.manifest = c.hash AND e.manifest IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM manifest_piece p CROSS JOIN manifest m
+                    CROSS JOIN entry e INDEXED BY entry_manifest
+                    WHERE p.hash = c.hash AND m.id = p.manifest
+                    AND e.space = s.space AND e.manifest = m.hash AND e.manifest IS NOT NULL)
 """
 
 
@@ -151,7 +154,7 @@ class SqliteReads:
     def history(self, space: int, node_id: bytes, limit: int) -> Sequence[VersionInfo]:
         rows = self._rows(
             f"SELECT {_STATE}, d.name, e.at, e.cause, e.base_position, e.base_tag, e.restored_position, e.restored_tag"
-            " FROM entry e JOIN device d ON d.id = e.device"
+            " FROM entry e INDEXED BY entry_node JOIN device d ON d.id = e.device"
             " WHERE e.space = ? AND e.node_id = ? ORDER BY e.position DESC LIMIT ?",
             space,
             node_id,
@@ -188,17 +191,17 @@ class SqliteReads:
         row = self._row("SELECT size FROM manifest WHERE hash = ?", manifest_hash)
         return None if row is None else int(row[0])
 
-    def manifest_lacks(self, space: int, manifest_hash: bytes, limit: int) -> Sequence[bytes]:
+    def manifest_lacks(self, space: int, manifest_hash: bytes, limit: int) -> Sequence[tuple[bytes, bool]]:
         rows = self._rows(
-            "SELECT p.hash FROM manifest m JOIN manifest_piece p ON p.manifest = m.id"
+            "SELECT p.hash, s.chunk IS NOT NULL FROM manifest m JOIN manifest_piece p ON p.manifest = m.id"
             " LEFT JOIN chunk c ON c.hash = p.hash AND c.damaged = 0"
             " LEFT JOIN space_chunk s ON s.space = ? AND s.chunk = c.id"
-            " WHERE m.hash = ? AND s.chunk IS NULL ORDER BY p.hash LIMIT ?",
+            " WHERE m.hash = ? AND (s.chunk IS NULL OR c.size <> p.size) ORDER BY p.hash LIMIT ?",
             space,
             manifest_hash,
             limit,
         )
-        return [row[0] for row in rows]
+        return [(row[0], bool(row[1])) for row in rows]
 
     # --- upkeep -------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,13 @@ _PUT_NODE: Final = (
     " ON CONFLICT (space, node_id) DO UPDATE SET parent_id = excluded.parent_id, name = excluded.name,"
     " position = excluded.position"
 )
+# A revived tombstone is not the node's current entry any more: it goes as any superseded version does.
+_OLD_TOMBSTONES: Final = """
+    SELECT e.position, e.node_id FROM entry e INDEXED BY entry_deleted
+    JOIN node n ON n.space = e.space AND n.node_id = e.node_id AND n.position = e.position
+    WHERE e.space = ? AND e.deleted = 1 AND e.position <= ? AND e.at < ?
+    ORDER BY e.position LIMIT ?
+"""
 
 
 class SqliteWrites(SqliteReads):
@@ -154,9 +161,7 @@ class SqliteWrites(SqliteReads):
 
     def drop_tombstones(self, space: int, floor: int, cutoff: float, limit: int) -> int:
         rows = self._rows(
-            "SELECT e.position, e.node_id FROM entry e JOIN node n ON n.space = e.space AND n.node_id = e.node_id"
-            " AND n.position = e.position WHERE e.space = ? AND e.deleted = 1 AND e.position <= ? AND e.at < ?"
-            " ORDER BY e.position LIMIT ?",
+            _OLD_TOMBSTONES,
             space,
             floor,
             cutoff,
@@ -164,7 +169,7 @@ class SqliteWrites(SqliteReads):
         )
         for _, node_id in rows:
             # With the tombstone goes the whole history: what is left of it was superseded before the tombstone.
-            self._do("DELETE FROM entry WHERE space = ? AND node_id = ?", space, node_id)
+            self._do("DELETE FROM entry INDEXED BY entry_node WHERE space = ? AND node_id = ?", space, node_id)
             self._do("DELETE FROM node WHERE space = ? AND node_id = ?", space, node_id)
         return len(rows)
 
@@ -201,13 +206,13 @@ class SqliteWrites(SqliteReads):
             ((space, key, until) for key in keys),
         )
 
-    def add_manifest(self, manifest_hash: bytes, size: int, pieces: Iterable[bytes]) -> None:
+    def add_manifest(self, manifest_hash: bytes, size: int, pieces: Iterable[tuple[bytes, int]]) -> None:
         if not self._do("INSERT INTO manifest (hash, size) VALUES (?, ?) ON CONFLICT DO NOTHING", manifest_hash, size):
             return
         key = self._sql.last_insert_rowid()
         self._sql.executemany(
-            "INSERT INTO manifest_piece (manifest, hash) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            ((key, piece) for piece in pieces),
+            "INSERT INTO manifest_piece (manifest, hash, size) VALUES (?, ?, ?)",
+            ((key, piece, length) for piece, length in pieces),
         )
 
     def set_damaged(self, key: int, at: Location) -> None:

@@ -23,6 +23,9 @@ MAX_RULES_BYTES: Final = 1 << 20
 
 _MAX_LINE: Final = 4096
 _SIEVES_KEPT: Final = 4096
+_STAR: Final = "[^/]*"  # what a star becomes
+_MOST_WILD: Final = 3
+"""Stars, and double stars, in a pattern with ``**`` in the middle; each multiplies the time a name can take."""
 
 _LITTER: Final = (
     ".DS_Store",
@@ -227,18 +230,37 @@ def _parse(text: str) -> tuple[list[_Pattern], list[Fault]]:
         if parsed.include is None or parsed.regex is None:
             faults.append(Fault(number, line, "matches nothing"))
             continue
-        patterns.append(_pattern(line, parsed.include, parsed.regex))
+        pattern = _pattern(line, parsed.include, parsed.regex)
+        wild = line.count("**")
+        if not pattern.anywhere and pattern.depth is None and max(wild, line.count("*") - 2 * wild) > _MOST_WILD:
+            faults.append(Fault(number, line[:80], "has too many wildcards"))
+            continue
+        patterns.append(pattern)
     return patterns, faults
 
 
 def _pattern(line: str, include: bool, regex: re.Pattern[str]) -> _Pattern:
     body = line if line.endswith("\\ ") else line.rstrip()
     body = body.removeprefix("!").removesuffix("/")
-    anywhere = "/" not in body
-    segments = body.removeprefix("/").split("/")
-    depth = None if any("**" in segment for segment in segments) else len(segments)
+    anywhere = "/" not in body.removeprefix("**/")  # ``**/name`` is ``name``
+    segments = body.removeprefix("**/" if anywhere else "/").split("/")
+    depth = None if "**" in segments else len(segments)
+    if depth is not None:
+        regex = _without_backtracking(regex)
     prefix, suffix = _literal_prefix(segments[-1]), _literal_suffix(segments[-1])
     return _Pattern(include, regex, anywhere, depth, prefix, suffix, inside=line.rstrip().endswith("/**"))
+
+
+def _without_backtracking(regex: re.Pattern[str]) -> re.Pattern[str]:
+    """Return an equal pattern that takes linear time also for ``*a*a*a*b``: rules come from other devices too.
+
+    What stands between two stars has a fixed length, so its first occurrence is as good as any later one, and need
+    not be reconsidered when the rest does not match.
+    """
+    first, *middle, last = regex.pattern.split(_STAR) if _STAR in regex.pattern else (regex.pattern, "")
+    if not middle:
+        return regex
+    return re.compile(first + "".join(f"(?>{_STAR}?{part})" for part in middle) + _STAR + last, regex.flags)
 
 
 def _literal_prefix(segment: str) -> str:

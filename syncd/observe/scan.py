@@ -72,7 +72,9 @@ class Looker:
         self._rules = RulesReader(fs, clock)
 
     def look(self, job: LookJob) -> Looked:
-        """Return what *job* asks for. What goes wrong with one name or directory is told there and stops no other."""
+        """Return what *job* asks for. What goes wrong with one name or directory is told there and stops no other.
+
+        Raises RootGone when the root itself is not the proven one: then nothing at all can be said (P8)."""
         rules = self._rules.read()
         budget = _Budget(job.hash_limit)
         units = tuple(self._unit(unit, rules, job.deep, budget) for unit in job.units)

@@ -98,6 +98,22 @@ class _Pieces:
             return {}  # a hint that is not given: the chunk comes from the remote
 
 
+class _Crew:
+    """Two sets of worker threads: the long poll waits on the network for a minute, and no stop waits for it."""
+
+    def __init__(self, workers: ThreadWorkers, poller: ThreadWorkers) -> None:
+        self._workers, self._poller = workers, poller
+
+    def submit(self, job: Job) -> None:
+        """See ``syncd.ports.Workers``."""
+        (self._poller if job.lane is Lane.POLL else self._workers).submit(job)
+
+    def stop(self, timeout: float) -> bool:
+        """Take no more jobs; return whether all but the long poll ended within *timeout* seconds."""
+        self._poller.stop(0.0)
+        return self._workers.stop(timeout)
+
+
 class Daemon:
     """One root, synced. ``start`` and ``stop`` once each; *on_end* is called when it ends by itself (never on stop)."""
 
@@ -193,7 +209,7 @@ class Daemon:
         undo.callback(self._halt, workers, thread)
         thread.start()
 
-    def _halt(self, workers: ThreadWorkers, thread: threading.Thread) -> None:
+    def _halt(self, workers: _Crew, thread: threading.Thread) -> None:
         """Let running jobs end while the control thread still records their results, then stop it."""
         if not workers.stop(WORKERS_STOP):
             self._log.info("some jobs did not end in time; they are taken up again at the next start")
@@ -231,16 +247,16 @@ class Daemon:
             self._log.warning("the folder is not there yet; it is looked for again and again", why=str(error))
             return LIKELY_TRAITS
 
-    def _workers(self, settings: EngineSettings) -> ThreadWorkers:
-        handlers: dict[Lane, Handler] = dict.fromkeys(Lane, self._carry_out)
+    def _workers(self, settings: EngineSettings) -> _Crew:
         widths = {
             Lane.LOOK: settings.look_width,
             Lane.LIST: 1,
-            Lane.POLL: 1,
             Lane.APPLY: settings.apply_width,
             Lane.SEND: settings.send_width,
         }
-        return ThreadWorkers(handlers, widths, self._inbox.put)
+        handlers: dict[Lane, Handler] = dict.fromkeys(widths, self._carry_out)
+        poller = ThreadWorkers({Lane.POLL: self._carry_out}, {Lane.POLL: 1}, self._inbox.put)
+        return _Crew(ThreadWorkers(handlers, widths, self._inbox.put), poller)
 
     # --- in worker threads ---------------------------------------------------------------------------------------
 

@@ -41,6 +41,11 @@ class EmbeddedHub:
         self._keeper.start()
         return served
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None before the start."""
+        return None if self._child is None else self._child.pid
+
     def stop(self) -> None:
         """End the child: its pipe closes, it finishes what it accepted; after a few seconds it is killed."""
         self._stopping.set()

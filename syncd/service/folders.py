@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +67,7 @@ def socket_path(root_id: str) -> Path:
     candidates = [Path(runtime) / APP] if os.path.isabs(runtime) and os.path.isdir(runtime) else []
     candidates.append(state / "run")
     # The last resort is short whatever the home is called. Other users can create it first; private_dir refuses then.
-    candidates.append(Path(tempfile.gettempdir()) / f"{APP}-{os.geteuid()}")
+    candidates.append(Path("/tmp") / f"{APP}-{os.geteuid()}")
     for folder in candidates:
         if len(os.fsencode(folder / name)) <= MAX_SOCKET_PATH:
             return folder / name

@@ -9,15 +9,16 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from syncd.adapters.posix_marker import check_root
 from syncd.model.errors import Corrupt, Usage
-from syncd.model.invite import HubAddress, parse_address
 from syncd.model.path import shown
 from syncd.service import folders
+
+if TYPE_CHECKING:
+    from syncd.model.invite import HubAddress
 
 FORMAT: Final = 1
 RECORD: Final = "root.json"
@@ -46,8 +47,10 @@ class RootRecord(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
     @property
-    def address(self) -> HubAddress:
+    def address(self) -> "HubAddress":
         """The remote's address, parsed."""
+        from syncd.model.invite import parse_address  # not needed to find a root, which `status` does
+
         return parse_address(self.remote, self.pin)
 
 
@@ -171,6 +174,8 @@ class Roots:
 
     def check_new(self, path: Path) -> Path:
         """Return the real path of a folder that may become a root; raises Usage saying why it may not."""
+        from syncd.adapters.posix_marker import check_root  # not needed to find a root, which `status` does
+
         real = resolved(path)
         state = resolved(self.state)
         if real == state or real in state.parents or state in real.parents:

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as Late
 from types import FrameType
@@ -17,7 +17,7 @@ import structlog
 
 from syncd.model.errors import SyncdError
 from syncd.model.observation import Reply, Verb
-from syncd.model.status import Phase
+from syncd.model.status import LiveStatus, Phase
 from syncd.service.daemon import Daemon
 from syncd.service.roots import RootRecord, Roots
 from syncd.service.supervisor import notify
@@ -88,18 +88,28 @@ def run_until_stopped(roots: Roots, records: Sequence[RootRecord], settings: Set
         return 1 if any(daemon.failure for daemon in daemons) else 0
 
 
-def run_once(roots: Roots, record: RootRecord, settings: Settings, timeout: float | None) -> tuple[int, str]:
-    """Sync one root until settled; return the exit code and what to say."""
+def run_once(
+    roots: Roots,
+    record: RootRecord,
+    settings: Settings,
+    timeout: float | None,
+    show: Callable[[LiveStatus], None] = lambda _live: None,
+) -> tuple[int, str]:
+    """Sync one root until settled; return the exit code and what to say. *show* is told the status meanwhile."""
     if record.paused:
         return 3, "paused: run `syncd resume` first"
     with stop_signals() as stopped, started(roots, [record], settings, stopped) as daemons:
         daemon = daemons[0]
         future = daemon.ask(Verb.WAIT)
-        return _settled(daemon, future, stopped, timeout)
+        return _settled(daemon, future, stopped, timeout, show)
 
 
 def _settled(
-    daemon: Daemon, future: "Future[Reply]", stopped: threading.Event, timeout: float | None
+    daemon: Daemon,
+    future: "Future[Reply]",
+    stopped: threading.Event,
+    timeout: float | None,
+    show: Callable[[LiveStatus], None],
 ) -> tuple[int, str]:
     deadline = None if timeout is None else time.monotonic() + timeout
     offline_since: float | None = None
@@ -119,6 +129,7 @@ def _settled(
         if deadline is not None and now > deadline:
             return 4, "not in sync before the time limit; the next run goes on from here"
         live = daemon.live
+        show(live)
         if live.phase is Phase.STOPPED:
             return 1, live.why
         if live.phase is not Phase.OFFLINE:

@@ -168,6 +168,12 @@ def test_p9_damage_met_while_running_is_found_at_the_next_start(path: str, clock
     calm.close()
 
 
+def test_corrupt_content_of_others_casts_no_doubt_on_the_database(db: Database, path: str) -> None:
+    with pytest.raises(Corrupt, match="manifest"), db.transaction():
+        raise Corrupt("a manifest makes no sense")
+    assert not os.path.exists(path + ".suspect")
+
+
 def test_a_newer_schema_is_refused_and_untouched(path: str, clock: Clock) -> None:
     Database.open(path, clock=clock).close()
     raw = apsw.Connection(path)

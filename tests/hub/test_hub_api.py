@@ -51,9 +51,9 @@ class Client:
         return status, said["error"], headers
 
 
-@pytest.fixture
-def client(tmp_path):
-    with served(tmp_path / "hub") as made:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("api") / "hub") as made:
         yield Client(made)
 
 
@@ -223,7 +223,7 @@ def test_a_range_outside_a_chunk_is_refused(client, asked):
     assert client.fault("GET", f"/v1/chunks/{h(DATA).hex()}", range=asked)[:2] == (416, "bad-range")
 
 
-def test_a_chunk_that_vanishes_during_a_download_ends_the_stream_with_its_hash(client):
+def test_a_chunk_that_vanishes_during_a_download_ends_the_stream_with_its_hash(client, monkeypatch):
     class Vanishing:
         space_id = "s"
 
@@ -233,7 +233,8 @@ def test_a_chunk_that_vanishes_during_a_download_ends_the_stream_with_its_hash(c
             yield hashes[0], b"1"
             raise Outdated("collected")
 
-    client.made.server._api.core = type("Core", (), {"authenticate": lambda self, token: Vanishing()})()
+    core = type("Core", (), {"authenticate": lambda self, token: Vanishing()})()
+    monkeypatch.setattr(client.made.server._api, "core", core)
     body = json.dumps({"hashes": [b64encode(h(data)).decode() for data in (b"1", b"2", b"3")]})
     status, _, said = client.ask("POST", "/v1/chunks/fetch", body)
     reader = wire.FrameReader(9)
@@ -250,12 +251,12 @@ def test_a_chunk_that_vanishes_during_a_download_ends_the_stream_with_its_hash(c
         pytest.param(Transient("busy", 7), (503, "unavailable"), "7", id="busy"),
     ],
 )
-def test_a_failing_hub_says_so_without_a_traceback(client, error, expected, wait):
+def test_a_failing_hub_says_so_without_a_traceback(client, monkeypatch, error, expected, wait):
     class Failing:
         def authenticate(self, token):
             raise error
 
-    client.made.server._api.core = Failing()
+    monkeypatch.setattr(client.made.server._api, "core", Failing())
     status, code, headers = client.fault("GET", "/v1/space")
     assert ((status, code), headers["retry-after"]) == (expected, wait)
     assert b"secret" not in client.ask("GET", "/v1/space")[2]

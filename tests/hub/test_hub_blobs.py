@@ -374,7 +374,9 @@ def test_uploads_commits_and_collections_at_once_lose_nothing(world):
     def work(number):
         try:
             for step in range(15):
-                nodes.append((devices[number], devices[number].file(f"{number}-{step}", noise(300, step % 5), 2)))
+                nodes.append(
+                    (devices[number], devices[number].file(f"{number}-{step}", noise(300, step % 5), pieces=2))
+                )
         except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
             failures.append(error)
 

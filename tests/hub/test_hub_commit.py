@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from blake3 import blake3
 
-from syncd.model.errors import Refused
+from syncd.chunks.manifest import Manifest, Piece, encode, manifest_hash
+from syncd.model.errors import Corrupt, Refused
 from syncd.model.node import Kind, Version
 from syncd.model.path import ROOT_ID
 from syncd.model.remote import Cause, Content, Create, Delete, Edit, Moves, Step, Verdict
@@ -250,8 +251,6 @@ def test_p4_content_without_its_chunk_is_not_committed(one):
 
 
 def test_p4_content_without_a_piece_of_its_manifest_is_not_committed(one):
-    from syncd.chunks.manifest import Manifest, Piece, encode, manifest_hash
-
     there, absent = b"there", b"absent"
     pieces = tuple(Piece(blake3(part).digest(), len(part)) for part in (there, absent))
     encoded = encode(Manifest("test", 1024, pieces))
@@ -358,6 +357,24 @@ def test_sizes_that_do_not_fit_the_chunks_are_refused(one):
     content = one.store(b"1234567890", pieces=2)
     wrong = Content(content.hash, 11, content.manifest)
     assert one.one(Create(K, N, ROOT_ID, "a", Kind.FILE, content=wrong)).verdict is Verdict.REFUSED
+
+
+def test_p5_a_manifest_that_states_a_chunks_size_wrongly_is_refused(one):
+    parts = [one.store(b"12345"), one.store(b"6789")]
+    encoded = encode(Manifest("test", 1, (Piece(parts[0].hash, 4), Piece(parts[1].hash, 5))))
+    one.session.put_manifest(manifest_hash(encoded), encoded)
+    content = Content(blake3(b"123456789").digest(), 9, manifest_hash(encoded))
+    assert one.one(Create(K, N, ROOT_ID, "a", Kind.FILE, content=content)).verdict is Verdict.REFUSED
+    encoded = encode(Manifest("test", 1, (Piece(parts[0].hash, 4), Piece(parts[0].hash, 5))))
+    with pytest.raises(Corrupt, match="two sizes"):
+        one.session.put_manifest(manifest_hash(encoded), encoded)
+
+
+def test_place_groups_over_the_limit_are_refused_whole(one):
+    steps = tuple(Step(one.key(), V, ROOT_ID, "a") for _ in range(6000))
+    with pytest.raises(Refused, match="together"):
+        one.session.commit([Moves(one.key(), steps), Moves(one.key(), steps)])
+    assert one.one(Moves(K, tuple(Step(one.key(), V, ROOT_ID, "a") for _ in range(3)))).verdict is Verdict.STALE
 
 
 def test_a_symlink_is_its_targets_bytes(one):

@@ -9,6 +9,7 @@ import pytest
 
 from syncd.hub import sqlite_store
 from syncd.hub.core import Hub
+from syncd.hub.sqlite_writes import SqliteWrites
 from syncd.model.errors import Corrupt, HistoryChanged, Refused, Transient, Usage
 
 
@@ -192,3 +193,58 @@ def test_ten_thousand_small_commits_take_seconds(one):
         )
     assert time.monotonic() - began < 20  # two busy cores; about two seconds when idle
     assert len(one.tree()) == 10_000
+
+
+class Explained:
+    """Stands in for a connection: asks how SQLite would run each statement, and runs none."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self.plans = {}
+
+    def execute(self, statement, values=()):
+        rows = self._connection.execute("EXPLAIN QUERY PLAN " + statement, values)
+        self.plans[statement] = [row[3] for row in rows]
+        return iter(())
+
+    def changes(self):
+        return 0
+
+
+def test_no_statement_walks_a_whole_space(world):
+    connection = apsw.Connection(str(world.folder / "hub.sqlite"))
+    explained = Explained(connection)
+    sql, key = SqliteWrites(explained), bytes(16)
+    for ask in (
+        lambda: sql.tag_at(1, 1),
+        lambda: sql.changes_after(1, 1, 1),
+        lambda: sql.alive_after(1, key, 1),
+        lambda: sql.node(1, key),
+        lambda: sql.occupant(1, key, "a"),
+        lambda: sql.has_children(1, key),
+        lambda: sql.history(1, key, 1),
+        lambda: sql.request(1, key),
+        lambda: sql.chunk_in(1, key),
+        lambda: sql.manifest_lacks(1, key, 1),
+        lambda: sql.contents_after(1, 1, 1),
+        lambda: sql.unreferenced_after(1, 1, 1.0, 1),
+        lambda: sql.unreferenced(1, 1, 1.0),
+        lambda: sql.first_since(1, 1, 1.0),
+        lambda: sql.drop_versions(1, 1, 1.0, 1),
+        lambda: sql.drop_tombstones(1, 1, 1.0, 1),
+        lambda: sql.drop_requests(1.0, 1),
+        lambda: sql.drop_presence(1, 1),
+        lambda: sql.container_in_use("a"),
+    ):
+        ask()
+    connection.close()
+    assert len(explained.plans) >= 19
+    for statement, plan in explained.plans.items():
+        for step in plan:
+            assert not step.startswith("SCAN"), statement
+            assert not (step.startswith("SEARCH") and step.endswith("(space=?)")), statement
+
+
+def test_p10_the_hubs_folders_are_private(world):
+    assert world.folder.stat().st_mode & 0o777 == 0o700
+    assert (world.folder / "chunks").stat().st_mode & 0o777 == 0o700

@@ -1,5 +1,7 @@
 """Hints become looks: at once the first time, less and less often while somebody keeps writing."""
 
+from itertools import pairwise
+
 import pytest
 
 from syncd.observe.coalesce import LONGEST_INTERVAL, REMEMBERED, WHOLE_ABOVE, Coalescer
@@ -24,7 +26,7 @@ def test_repeats_come_at_growing_intervals_and_the_last_hint_is_never_lost():
         hints.add(D, "log", now)
         releases += [now for _ in hints.due(now)]
         now += 0.25
-    gaps = [round(b - a, 2) for a, b in zip(releases, releases[1:], strict=False)]
+    gaps = [round(b - a, 2) for a, b in pairwise(releases)]
     assert gaps[:7] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
     assert set(gaps[7:]) == {LONGEST_INTERVAL}
     last = hints.next_due()

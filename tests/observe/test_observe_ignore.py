@@ -1,5 +1,7 @@
 """Which names are ignored: the defaults, a person's patterns, and what no pattern can change."""
 
+import fnmatch
+import random
 import time
 
 import pytest
@@ -49,6 +51,10 @@ def path(text):
         pytest.param("doc/*.pdf\n", "doc/sub/a.pdf", False, False, id="and a star does not cross directories"),
         pytest.param("doc/**/a.pdf\n", "doc/x/y/a.pdf", False, True, id="two stars do"),
         pytest.param("**/cache\n", "x/cache", True, True, id="leading stars hold everywhere"),
+        pytest.param("**/x/y\n", "a/b/x/y", False, True, id="also before several names"),
+        pytest.param("**/x/y\n", "x/y", False, True, id="and at the top"),
+        pytest.param("**/x/y\n", "x/z/y", False, False, id="but the names stay together"),
+        pytest.param("a**b\n", "d/axxb", False, True, id="two stars inside a name are one"),
         pytest.param("logs/**\n", "logs/a", False, True, id="trailing stars: all inside"),
         pytest.param("logs/**\n", "logs", True, False, id="but not the directory"),
         pytest.param("*foo*\n", "a/xfoox", False, True, id="stars on both ends"),
@@ -111,6 +117,35 @@ def test_the_letters_told_in_advance_agree_with_the_full_answer():
         for name in names:
             told = not sieve.thorough and name[0] not in sieve.first and name[-1] not in sieve.last and name.isascii()
             assert not (told and sieve.ignored(name, False)), name
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["*a" * 40 + "c*b", "/" + "*a" * 40 + "c*b", "x/" + "*a" * 40 + "c*b", "**/" + "*a" * 40 + "c*b", "*" * 99 + "c*b"],
+)
+def test_no_pattern_takes_forever(line):
+    """``.syncignore`` is synced: it comes from whoever shares the space."""
+    rules = Rules.parse(line + "\n")
+    assert rules.faults == ()
+    name = "a" * 250 + "b"
+    start = time.perf_counter()
+    for place in ((name,), ("x", name), ("x", "y", name)):
+        assert not rules.ignored(place, False)
+    assert time.perf_counter() - start < 1.0
+
+
+def test_a_pattern_that_could_take_forever_is_a_fault():
+    assert [fault.line for fault in Rules.parse("fine/**/*.x\na/**/*b*c*d*e\n**/a/**/b/**/c/**/d\n").faults] == [2, 3]
+
+
+def test_stars_without_backtracking_match_what_stars_match():
+    chance = random.Random(7)
+    for _ in range(3000):
+        line = "".join(chance.choice("ab*?") for _ in range(chance.randint(1, 8))) or "a"
+        name = "".join(chance.choice("ab") for _ in range(chance.randint(1, 9)))
+        rules = Rules.parse(chance.choice(["", "/"]) + line + "\n")
+        expected = fnmatch.fnmatchcase(name, line)
+        assert rules.ignored((name,), False) is expected, (line, name)
 
 
 def test_a_hundred_thousand_names_take_moments():

@@ -100,7 +100,7 @@ def other(path):
 
 
 def test_a_young_file_is_racy_and_read_again_until_it_is_not(root, look, clock):
-    clock.ahead = 0.0
+    clock.ahead = -1.0  # as if it had been written just now, however slow this machine is
     (root / "a").write_bytes(b"1")
     first = look()
     assert first.seen[0].racy
@@ -142,9 +142,7 @@ def test_a_look_at_names_looks_at_nothing_else(root, look, faults):
         pytest.param(lambda p: p.mkdir(), errno.EMFILE, UnitFault.UNREADABLE, id="our own limits prove nothing"),
     ],
 )
-def test_p10_a_directory_that_cannot_be_opened_is_a_fault_not_an_absence(
-    root, look, faults, prepare, error, expected
-):
+def test_p10_a_directory_that_cannot_be_opened_is_a_fault_not_an_absence(root, look, faults, prepare, error, expected):
     if prepare:
         prepare(root / "d")
     if error:

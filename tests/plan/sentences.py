@@ -4,11 +4,12 @@ A row is ``key kind | S | R | L``; a state ``-`` (absent), ``parent/name content
 for directories) or ``?reason [parent/name]`` (unknown).
 """
 
+from world import World, node_id
+
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, State, Unknown, Version
 from syncd.model.op import Op
 from syncd.plan.planner import join, plan
 from syncd.plan.world import NodePlan
-from world import World, node_id
 
 KINDS = {"f": Kind.FILE, "d": Kind.DIRECTORY, "s": Kind.SYMLINK}
 REASONS = {"held": Reason.HELD, "ignored": Reason.IGNORED, "unread": Reason.UNREADABLE, "left": Reason.LEFTOVER}
@@ -26,7 +27,7 @@ def state(text: str, version: Version | None) -> State:
     where, _, content = text.rpartition(" ")
     executable = content.endswith("x")
     data = None if content == "d" else content.rstrip("x").encode()
-    return Present(place(where), data, executable, len(content) * 10, version=version)
+    return Present(place(where), data, executable, len(data or b"") * 10, version=version)
 
 
 def place(text: str) -> Place:
@@ -41,7 +42,7 @@ def build(*rows: str, **traits: bool) -> World:
         key, kind = head.split()
         number = int(key)
         r = state(remote, Version(number, "r"))
-        s = state(synced, Version(number, "s"))
+        s = state(synced, Version(number, "r" if synced.strip() == remote.strip() else "s"))
         here = state(local, None)
         known = node_id(number) if not (isinstance(r, Absent) and r.version is None) else None
         world.put(Node(number, known, KINDS[kind], s, r, here, Fingerprint(1, number, 0, 0, 0)))
@@ -100,3 +101,25 @@ def planned(world: World, key: int) -> str:
 def joined(world: World, key: int) -> str:
     found = join(world, key)
     return "no" if found is None else f"{found.drop} into {found.keep}"
+
+
+# Conflicted copies in tables: made now by this device, and long ago by this or another one.
+SHORT = {
+    "(NOW)": "(conflicted copy, pc, 2023-11-14 221320)",
+    "(OLD)": "(conflicted copy, pc, 2020-01-01 000000)",
+    "(OTHER)": "(conflicted copy, x, 2020-01-01 000000)",
+}
+
+
+def situations(text: str) -> list[tuple[str, list[str], int, dict[str, bool], str]]:
+    """Read a table: blocks of a sentence, its rows, and ``key: expected plan``; traits in braces after the sentence."""
+    for short, long in SHORT.items():
+        text = text.replace(short, long)
+    found = []
+    for block in text.strip().split("\n\n"):
+        sentence, *rows, outcome = (line.strip() for line in block.splitlines())
+        sentence, _, without = sentence.partition(" {no ")
+        key, _, expected = outcome.partition(": ")
+        traits = {without.rstrip("}").replace(" ", "_"): False} if without else {}
+        found.append((sentence, rows, int(key), traits, expected))
+    return found

@@ -3,9 +3,10 @@
 import random
 from dataclasses import replace
 
-from syncd.model.node import Absent, Kind, Node, Place, Present, Tree, Version, place_of
-from syncd.model.path import ROOT, fold
 from world import World, node_id
+
+from syncd.model.node import Absent, Kind, Node, Place, Present, Tree, Version, place_of
+from syncd.model.path import ROOT
 
 NAMES = ("a", "b", "c", "d")
 TWINS = ("a", "A", "b", "B", "c")
@@ -142,7 +143,7 @@ class Editor:
         if nodes := self.nodes():
             node = self.chance.choice(nodes)
             place = place_of(node.state(self.tree))
-            key = self.world.new_key()
+            key = self.world.new_key() + 1  # the one that create takes next
             inside = Place(key, self.chance.choice(self.names))
             self.write(node, replace(node.state(self.tree), place=inside))
             self.create(Kind.DIRECTORY, place)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 from generator import Editor, forget_synced, grow
-from world import NotSettled, World, settle_touched, settle_whole
+from settling import NotSettled, settle_touched, settle_whole
+from world import World
 
 from syncd.model.conflict import is_conflicted_copy
 from syncd.model.node import Kind, Present, Tree, place_of
@@ -59,9 +60,12 @@ class Case:
             self.perturb(2)
             self.show("perturbed again")
             wanted, gone = self.expected()
+        bits = self.bits() if self.kind != "twins" else {}
         paths = len(world.rows)
         settle(world, chance, min(200, 4 * paths + 20), self.trace)
         self.show("settled")
+        for key, executable in bits.items():
+            assert world.rows[key].remote.executable == executable, f"P1: a bit was lost on {key}"
         if self.kind == "twins":
             self.check_twins(wanted)
         else:
@@ -95,6 +99,19 @@ class Case:
         every = {n.synced.hash for n in self.world.rows.values() if isinstance(n.synced, Present)}
         gone = {h for h in every if h is not None and h not in held} - {b"same"}
         return wanted - self.replaced, gone
+
+    def bits(self) -> dict[int, bool]:
+        """Return the executable bits that one side set or cleared on files both sides kept."""
+        found = {}
+        for node in self.world.rows.values():
+            s, r, here = node.synced, node.remote, node.local
+            kept = isinstance(s, Present) and isinstance(r, Present) and isinstance(here, Present)
+            if not kept or node.kind is not Kind.FILE or not self.world.executable_bit:
+                continue
+            fought = r.hash != s.hash and here.hash not in (s.hash, r.hash)
+            if not fought and r.executable != here.executable:
+                found[node.id] = not s.executable
+        return found
 
     def moved(self, node: object, side: Present) -> bool:
         s = node.synced

@@ -66,6 +66,7 @@ CREATE TABLE entry (
 CREATE INDEX entry_node ON entry (space, node_id, position);
 CREATE INDEX entry_hash ON entry (space, hash) WHERE hash IS NOT NULL AND manifest IS NULL;
 CREATE INDEX entry_manifest ON entry (space, manifest) WHERE manifest IS NOT NULL;
+CREATE INDEX entry_deleted ON entry (space, position) WHERE deleted = 1;
 CREATE INDEX entry_superseded ON entry (space, superseded_at) WHERE superseded_at IS NOT NULL;
 
 -- Where each node is now; its state is the entry at position. name is NULL for a tombstone, so that the index
@@ -121,6 +122,7 @@ CREATE TABLE manifest (
 CREATE TABLE manifest_piece (
     manifest INTEGER NOT NULL REFERENCES manifest (id),
     hash     BLOB NOT NULL,
+    size     INTEGER NOT NULL,
     PRIMARY KEY (manifest, hash)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX manifest_piece_hash ON manifest_piece (hash);

@@ -1,0 +1,92 @@
+# Everything starts here: `make up` to use syncd, `make test` to work on it. Needs Python 3.11 or newer and make
+# (GNU make from 3.81 on, or bmake). All packages come from the lock files, checked by hash, into .venv.
+
+ROOT ?= $(HOME)/Sync
+PYTHON ?=
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check -q
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+.PHONY: help up install dev test lint types contracts unit format lock clean
+
+help:
+	@echo "make up [ROOT=folder]   install, then run a hub and the daemon on ~/Sync (or ROOT), and print an invite"
+	@echo "make install            install into .venv; then $(BIN)/syncd --help"
+	@echo "make test               lint, types, import contracts and all tests"
+	@echo "make lint               lint, format check, types and import contracts only"
+	@echo "make format             put the code into its format"
+	@echo "make lock               resolve the lock files again (needs Python 3.11)"
+	@echo "make clean              remove .venv and caches"
+
+up: install
+	@exec $(BIN)/syncd up "$(ROOT)"
+
+# --- installing ---------------------------------------------------------------------------------------------------
+
+install: $(VENV)/.installed
+dev: $(VENV)/.installed-dev
+
+$(VENV)/.made:
+	@python=""; \
+	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    python="$$candidate"; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "make: no Python 3.11 or newer found: install one (Debian: apt install python3 python3-venv;" \
+	    "macOS: brew install python@3.13), or name it: make PYTHON=/path/to/python3.13 up" >&2; \
+	  exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	  echo "make: $$python cannot make virtual environments: install its venv module" \
+	    "(Debian and Ubuntu: apt install python3-venv)" >&2; \
+	  exit 1; \
+	fi; \
+	echo "making $(VENV) with $$("$$python" --version)"; \
+	rm -rf $(VENV); \
+	"$$python" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
+	@echo "installing syncd"
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "installing what the tests need"
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+lock: dev
+	$(COMPILE) -o requirements.lock pyproject.toml requirements.in
+	$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml requirements.in
+
+# --- checking -----------------------------------------------------------------------------------------------------
+
+test: lint unit
+
+lint: dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+unit: dev
+	@$(BIN)/pytest -n 2 -m "not soak"
+
+types: dev
+	@$(BIN)/mypy
+
+contracts: dev
+	@$(BIN)/lint-imports --no-cache
+
+format: dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist syncd.egg-info

@@ -1,0 +1,124 @@
+"""Processes of the end-to-end tests: started here, ended by pid, their words kept in a log file."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import syncd
+
+SYNCD = (sys.executable, "-m", "syncd.cli.main")
+REPOSITORY = Path(syncd.__file__).resolve().parents[1]
+PATIENCE = 60.0
+TAIL = 4000
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """Return the first true value of *condition*; fail saying *what* never came."""
+    deadline = time.monotonic() + patience
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Process:
+    """One long-running syncd process. *user* is the user id it runs as."""
+
+    def __init__(
+        self, arguments: Sequence[str], env: Mapping[str, str], log: Path, user: int | None = None, cwd: Path | None = None
+    ) -> None:
+        self.log = log
+        with log.open("ab") as file:
+            self._popen = subprocess.Popen(
+                [*SYNCD, *arguments], env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=cwd or "/",
+                start_new_session=True, **_identity(user),
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def stop(self, patience: float = 20.0) -> int:
+        """End it politely and return its exit code."""
+        if self.running:
+            self._popen.send_signal(signal.SIGTERM)
+        return self._popen.wait(patience)
+
+    def kill9(self) -> None:
+        """End it at whatever it is doing."""
+        if self.running:
+            self._popen.send_signal(signal.SIGKILL)
+        self._popen.wait()
+
+    def freeze(self) -> None:
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._popen.send_signal(signal.SIGCONT)
+
+    def ended(self, patience: float = 20.0) -> int:
+        """Wait for it to end by itself and return its exit code."""
+        return self._popen.wait(patience)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def command(
+    arguments: Sequence[str], env: Mapping[str, str], user: int | None = None, patience: float = PATIENCE
+) -> Ran:
+    """Run one syncd command to its end."""
+    done = subprocess.run(
+        [*SYNCD, *arguments], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience,
+        check=False, cwd="/", **_identity(user),
+    )  # fmt: skip
+    return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a device of its own: nothing of the person who runs the tests."""
+    return {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "PYTHONPATH": str(REPOSITORY),
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+        "SYNCD_SECRETS": "file",
+        "COLUMNS": "120",
+    }
+
+
+def tail(log: Path) -> str:
+    """Return the end of a log, for a failure report."""
+    if not log.exists():
+        return ""
+    text = log.read_text(errors="replace")
+    return f"--- {log.name}\n{text[-TAIL:]}"
+
+
+def _identity(user: int | None) -> dict[str, object]:
+    return {} if user is None else {"user": user, "group": user, "extra_groups": []}

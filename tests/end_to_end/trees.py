@@ -1,0 +1,83 @@
+"""Folders as tests compare them: byte by byte, and every content that is anywhere in them (P1, P2)."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from blake3 import blake3
+
+OWN = b".syncd"
+
+Entry = tuple[str, bool, bytes]
+"""Kind, executable bit, and what it holds: a content's hash, a symlink's target, nothing for a folder."""
+
+Tree = dict[bytes, Entry]
+
+
+def content_hash(path: bytes | Path) -> bytes:
+    """Return the hash of a file's content."""
+    hasher = blake3()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.digest()
+
+
+def walk(root: Path) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
+    """Yield (path below the root, full path, stat) of all but syncd's own, sorted."""
+    pending = [b""]
+    while pending:
+        directory = pending.pop()
+        full = os.path.join(os.fsencode(root), directory) if directory else os.fsencode(root)
+        for name in sorted(os.listdir(full)):
+            if not directory and name == OWN:
+                continue
+            path = os.path.join(directory, name)
+            found = os.lstat(os.path.join(full, name))
+            yield path, os.path.join(full, name), found
+            if stat.S_ISDIR(found.st_mode):
+                pending.append(path)
+
+
+def tree(root: Path, leave_out: Callable[[bytes], bool] = lambda _path: False) -> Tree:
+    """Return everything in a root that is to be the same everywhere."""
+    out: Tree = {}
+    for path, full, found in walk(root):
+        if leave_out(path):
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            out[path] = ("symlink", False, os.readlink(full))
+        elif stat.S_ISDIR(found.st_mode):
+            out[path] = ("directory", False, b"")
+        elif stat.S_ISREG(found.st_mode):
+            out[path] = ("file", bool(found.st_mode & stat.S_IXUSR), content_hash(full))
+    return dict(sorted(out.items()))
+
+
+def contents(root: Path) -> set[bytes]:
+    """Return the hash of every content in a root, trash included."""
+    out = set()
+    trash = root / ".syncd" / "trash"
+    for start in (root, *([trash] if trash.is_dir() else [])):
+        for _, full, found in walk(start):
+            if stat.S_ISREG(found.st_mode):
+                out.add(content_hash(full))
+            elif stat.S_ISLNK(found.st_mode):
+                out.add(blake3(os.readlink(full)).digest())
+    return out
+
+
+def differences(one: Tree, other: Tree) -> str:
+    """Return where two trees differ, for a failure report; nothing when they are the same."""
+    lines = [
+        f"  {path!r}: {one.get(path, '-')!s:.120} | {other.get(path, '-')!s:.120}"
+        for path in sorted({*one, *other})
+        if one.get(path) != other.get(path)
+    ]
+    return "\n".join([*lines[:20], *([f"  and {len(lines) - 20} more"] if len(lines) > 20 else [])])
+
+
+def copies(root: Path) -> list[bytes]:
+    """Return every conflicted copy in a root."""
+    return [path for path, _, _ in walk(root) if b"(conflicted copy, " in path.rpartition(b"/")[2]]
