@@ -8,6 +8,7 @@ from syncd.db.connection import Database
 from syncd.model.job import DirRef, Job, Lane
 from syncd.model.node import Present, Tree, place_of
 from syncd.model.path import ROOT, NodeKey, RelPath
+from syncd.plan.order import touch
 from syncd.ports import Chance, Clock, Traits, Workers
 
 
@@ -97,6 +98,11 @@ class Desk:
         """Mark a node for planning."""
         if key != ROOT:
             self.dirty[key] = None
+
+    def leaving(self, key: NodeKey) -> None:
+        """A node is about to leave the places it has: whoever wants its names, or dies around it, is planned too."""
+        for other in touch(self.db.nodes, key):
+            self.touch(other)
 
     def result_on(self, key: NodeKey) -> None:
         """Note that an op on *key* just ended: looks that began before it say nothing about it any more."""

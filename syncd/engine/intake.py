@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
-from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import ROOT, NodeKey
 
@@ -95,8 +95,8 @@ class LocalIntake:
 
     def vanish(self, node: Node) -> None:
         """L no longer has the node; its fingerprint and hash stay, so that a move can be recognised."""
+        self.desk.leaving(node.id)
         self.desk.db.nodes.set_local(node.id, Absent(), None)
-        self.desk.touch(node.id)
         if node.kind is Kind.DIRECTORY:
             self.orphaned = True
 
@@ -106,8 +106,8 @@ class LocalIntake:
             return
         orphans = self.desk.db.nodes.local_orphans(ORPHANS_A_STEP)
         for key in orphans:
+            self.desk.leaving(key)
             self.desk.db.nodes.set_local(key, Absent(), None)
-            self.desk.touch(key)
         self.orphaned = bool(orphans)
 
     # --- presences -----------------------------------------------------------------------------------------------
@@ -233,6 +233,8 @@ class LocalIntake:
             state = self._present(node, directory, seen)
         if state == node.local and node.fingerprint == seen.fingerprint and node.racy == seen.racy:
             return
+        if place_of(node.local) != place_of(state):
+            self.desk.leaving(node.id)
         self.desk.db.nodes.set_local(node.id, state, seen.fingerprint, seen.racy)
         self._parent_is_more_than_leftover(directory)
         self.desk.touch(node.id)

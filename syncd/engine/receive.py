@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from syncd.engine.carry import after_own_commit
 from syncd.engine.desk import Desk
-from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, State, Tree, Unknown, Version
+from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, State, Tree, Unknown, Version, place_of
 from syncd.model.observation import Pulled
 from syncd.model.path import ROOT, ROOT_ID, NodeKey
 from syncd.model.remote import Change, RemoteNode
@@ -152,6 +152,8 @@ class RemoteIntake:
         now = state.version if isinstance(state, Present | Absent) else None
         if was is not None and was != now:
             self.desk.db.nodes.add_past_version(key, was)
+        if place_of(node.remote) != place_of(state):
+            self.desk.leaving(key)
         self.desk.db.nodes.set_remote(key, state)
         self._look_at_holds_again(node)
         if isinstance(state, Present) and isinstance(node.synced, Present) and same_fields(state, node.synced):

@@ -68,7 +68,7 @@ class Settler:
             if self.desk.running.get(key) == queued.id:
                 del self.desk.running[key]
             self.desk.result_on(key)
-            self.desk.touch(key)
+            self.desk.leaving(key)
         for displaced in result.displaced:
             self.looks.hint(displaced.path[:-1], displaced.name)
         match result.ending:

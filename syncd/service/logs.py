@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -17,6 +17,16 @@ from syncd.settings import LogFormat, LogLevel
 _SECRET_KEYS: Final = ("token", "secret", "password", "authorization", "invite")
 _INVITE: Final = re.compile(r"(syncd://[^\s#]*)#\S+")
 _BEARER: Final = re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, not as it was when logging was set up."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def configure(level: LogLevel, format_: LogFormat) -> None:
@@ -37,11 +47,13 @@ def configure(level: LogLevel, format_: LogFormat) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard library; only what is wrong is worth a line there.
-    logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(levelname)s %(message)s")
+    logging.basicConfig(
+        stream=cast(TextIO, _StandardError()), level=max(number, logging.WARNING), format="%(levelname)s %(message)s"
+    )
 
 
 def without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

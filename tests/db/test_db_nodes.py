@@ -152,7 +152,7 @@ def test_known_gives_no_fingerprint_for_what_is_unknown(db: Database) -> None:
     db.nodes.insert(Kind.FILE, local=Unknown(Reason.UNREADABLE, Place(ROOT, "a")), fingerprint=PRINT)
     db.nodes.insert(Kind.DIRECTORY, local=Present(Place(ROOT, "d")), fingerprint=PRINT)
     a = KnownEntry("a", Kind.FILE, None, False, False)
-    b = KnownEntry("b", Kind.FILE, PRINT, True, True)
+    b = KnownEntry("b", Kind.FILE, PRINT, True, True, HASH)
     d = KnownEntry("d", Kind.DIRECTORY, PRINT, False, True)
     assert db.nodes.known(ROOT) == (a, b, d)
     assert db.nodes.known(ROOT, ["d", "a", "zz", "d", "\udc80"]) == (a, d)

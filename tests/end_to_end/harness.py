@@ -32,10 +32,20 @@ class Hub:
         self.port = _free_port()
         self._process: Process | None = None
 
+    def launch(self) -> Process:
+        """Start serving, without waiting for it."""
+        arguments = ["hub", "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data)]
+        self._process = Process(arguments, environment(self.base), self.log)
+        return self._process
+
     def start(self) -> None:
         """Serve, on the same port as before."""
-        arguments = ["hub", "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data)]
-        self._process = process = Process(arguments, environment(self.base), self.log)
+        self.launch()
+        self.answers()
+
+    def answers(self) -> None:
+        """Wait until it listens."""
+        process = self.process
         until(lambda: not process.running or _listens(self.port), f"the hub listens on {self.port}")
         assert process.running, tail(self.log)
 
@@ -144,10 +154,20 @@ class Device:
     def init(self, invite: str, *more: str) -> None:
         self.fine("init", str(self.root), "--remote", invite, "--device", self.name, *more)
 
+    def launch(self) -> Process:
+        """Start the daemon, without waiting for it."""
+        assert not self.running
+        self._process = Process(["run", "--log-level", "debug"], self.env, self.log, self.user)
+        return self._process
+
     def start(self) -> None:
         """Start the daemon; returns when it answers."""
-        assert not self.running
-        self._process = process = Process(["run", "--log-level", "debug"], self.env, self.log, self.user)
+        self.launch()
+        self.answers()
+
+    def answers(self) -> None:
+        """Wait until the daemon answers."""
+        process = self.process
         until(lambda: not process.running or self.live() is not None, f"{self.name}'s daemon answers")
         assert process.running, tail(self.log)
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from execute_world import World, endings
+from execute_world import Crash, World, endings
 
 from syncd.execute.trashcan import trash_list, trash_restore
 from syncd.model.errors import Usage
@@ -87,3 +87,21 @@ def test_p10_an_info_that_was_tampered_with_does_not_lead_out_of_the_root(world:
     with pytest.raises(Usage, match="cannot be restored"):
         trash_restore(world.real, key)
     assert world.trash() == [b"old"]
+
+
+def test_p1_what_a_conflict_displaced_comes_back_even_when_the_op_is_forgotten(world: World) -> None:
+    """A crash right after the exchange, and then the database is lost: no recovery will ever be asked for."""
+    world.write("a.txt", b"mine")
+    seen: list[str] = []
+
+    def before(name: str) -> None:
+        if "exchange" in seen:
+            raise Crash(name)
+        seen.append(name)
+
+    world.fs.before = before
+    with pytest.raises(Crash):
+        world.apply(world.conflict("a.txt", b"theirs", "a (conflicted copy).txt"))
+    (copy,) = world.sweep().late
+    assert world.tree() == {"a.txt": b"theirs", copy.name: b"mine"}
+    assert world.trash() == []
