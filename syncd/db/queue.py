@@ -155,7 +155,7 @@ class Queue(QueueReader):
                 if live_state not in (state.value, OpState.FAILED.value):
                     self._execute("UPDATE queue_op SET state = ? WHERE id = ?", (state.value, live))
                 return live
-            self._execute("DELETE FROM queue_op WHERE id = ?", (live,))
+            self.drop(op.node)
         self._execute(
             "INSERT INTO queue_op (node, op_type, side, state, priority, next_retry_at, key, destructive,"
             " bytes_at_stake, created, op) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -172,11 +172,13 @@ class Queue(QueueReader):
         return op_id
 
     def drop(self, node: NodeKey) -> None:
-        """Remove the node's live op, unless it runs."""
+        """Remove the node's live op, unless it runs. One that was sent before may have been done: it is abandoned."""
+        self._abandon_sent("node = ?", (node,))
         self._execute("DELETE FROM queue_op WHERE node = ? AND state NOT IN ('done', 'running')", (node,))
 
     def clear(self) -> None:
         """Drop every live op that does not run: all can be planned again."""
+        self._abandon_sent("node > ?", (0,))
         self._execute("DELETE FROM queue_op WHERE state NOT IN ('done', 'running')")
 
     # --- the course of an op
@@ -205,6 +207,13 @@ class Queue(QueueReader):
         """End an op whose effect is not known: it stays, done, so that its key is recognised when R shows it."""
         self._execute("UPDATE queue_op SET state = 'done', ended = ? WHERE id = ?", (now, op_id))
         self._execute("DELETE FROM op_wait WHERE op = ?", (op_id,))
+
+    def _abandon_sent(self, where: str, values: Row) -> None:
+        """A remote's op that was tried may have happened though its reply was lost: its key must stay known (P4)."""
+        tried = f"{where} AND side = ? AND attempts > 0 AND state NOT IN ('done', 'running')"
+        bound = (*values, Side.REMOTE.value)
+        self._execute(f"DELETE FROM op_wait WHERE op IN (SELECT id FROM queue_op WHERE {tried})", bound)
+        self._execute(f"UPDATE queue_op SET state = 'done', ended = ? WHERE {tried}", (self._clock.now(), *bound))
 
     def retry(self, op_id: int, at: float, error_class: str, error: str) -> None:
         """Put an op back, to start at *at* with the same key; one attempt more."""

@@ -25,7 +25,7 @@ from syncd.engine.receive import RemoteIntake
 from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
 from syncd.model.job import ApplyJob, Assignment, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
-from syncd.model.node import Absent, Fingerprint, Place, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Reason, Tree, Unknown
 from syncd.model.observation import (
     Ask,
     ClockJumped,
@@ -49,7 +49,7 @@ from syncd.model.observation import (
 )
 from syncd.model.op import Side
 from syncd.model.path import ROOT
-from syncd.observe.ignore import RULES_NAME, Rules
+from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
 from syncd.ports import Chance, Clock, Workers
 
 PROVE_AGAIN = 10.0
@@ -98,6 +98,8 @@ class Engine:
         )
         self.reporter = Reporter(self.desk, self.looks, self.pulls)
         self._rules_text = ""
+        self._rules_known = False
+        self._rules_walk: int | None = None
         self._unproven = ""
         self._prove_at: float | None = None
         self._scan_at: float | None = None
@@ -168,7 +170,6 @@ class Engine:
                 self._ops_ended(message)
                 if isinstance(message.job, RecoverJob) and message.last:
                     self._recovering = False
-                self._sweep_at = min(self._sweep_at or 1e18, self.desk.clock.monotonic() + SWEEP_SOON)
             case Pulled():
                 self.pulls.take(message)
             case PullFailed():
@@ -177,8 +178,10 @@ class Engine:
                 self.pulls.polled(message)
             case Proven():
                 self._proven(message)
-            case Unproven(why=why):
-                self.desk.came_back(Lane.LOOK)
+            case Unproven(why=why, proving=proving):
+                if proving:
+                    self.desk.came_back(Lane.LOOK)
+                    self.looks.proving = False
                 self._root_lost(why)
             case Progress():
                 self.reporter.progress(message)
@@ -191,6 +194,9 @@ class Engine:
                 for result in ended.results:
                     if result.op_id == assignment.op_id and result.op_id in self.errands.open:
                         self.errands.take(result, assignment.op)
+            if any(assignment.op.destructive or assignment.op.aside for assignment in ended.job.assignments):
+                # What was displaced is looked at again for late writers.
+                self._sweep_at = min(self._sweep_at or 1e18, self.desk.clock.monotonic() + SWEEP_SOON)
         self.settler.take(ended)
 
     def _take_rare(self, message: Message) -> None:
@@ -224,6 +230,7 @@ class Engine:
         self.desk.came_back(Lane.LOOK)
         if looked.rules != self._rules_text:
             self._new_rules(looked.rules)
+        self._rules_known = True
         self.intake.take(looked)
 
     def _new_rules(self, text: str) -> None:
@@ -231,8 +238,8 @@ class Engine:
         self._rules_text = text
         self.decider.rules = Rules.parse(text)
         self._rules_after = 0
-        if self.looks.started:
-            self.looks.ask_full()
+        if self._rules_known:  # else this is the first look of all: none was made under other rules
+            self._rules_walk = self.looks.ask_full()
 
     def _reapply_rules(self) -> None:
         """What was excluded at the remote side only is decided anew, a bounded number of rows a step."""
@@ -269,7 +276,6 @@ class Engine:
         if not self._unproven:
             self.desk.log("the folder cannot be proven to be the one that was tied; nothing is touched", why=why)
         self._unproven = why
-        self.looks.proving = False
         self.looks.abort(self.desk.clock.now())
         self._prove_at = self.desk.clock.monotonic() + PROVE_AGAIN
 
@@ -302,6 +308,7 @@ class Engine:
                 self._recovering = False
             case ProveJob():
                 self.desk.came_back(Lane.LOOK)
+                self.looks.proving = False
                 self._root_lost(error)
             case _ if (lane := getattr(job, "lane", None)) in (Lane.LIST, Lane.POLL):
                 self.desk.came_back(lane)
@@ -360,7 +367,8 @@ class Engine:
             self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
         if self.looks.asked and not self.looks.proving and not self.looks.walks and self._prove_at is None:
             self.looks.prove()
-        if self._sweep_at is not None and now >= self._sweep_at and not self._unproven and self.looks.proven:
+        may_sweep = not self._unproven and self.looks.proven and not self._recovering
+        if self._sweep_at is not None and now >= self._sweep_at and may_sweep:
             self._sweep_at = now + SWEEP_INTERVAL
             running = tuple(queued.key for queued in self.desk.db.queue.running())
             job = SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running)
@@ -386,13 +394,19 @@ class Engine:
         """Nothing is uploaded before the remote's ``.syncignore`` was fetched and applied (section 6)."""
         key = self.desk.db.nodes.find(Tree.REMOTE, (RULES_NAME,))
         node = self.desk.db.nodes.node(key) if key is not None else None
-        if node is None or not isinstance(node.remote, Present):
-            return True
-        if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
-            return False
-        if not isinstance(node.local, Present) or node.local.hash is None:
-            return True
-        return node.local.hash == blake3(self._rules_text.encode("utf-8", "surrogateescape")).digest()
+        if node is not None and node.kind is Kind.FILE and isinstance(node.remote, Present):
+            if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
+                return False
+            readable = isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES
+            if readable and node.local.hash != blake3(self._rules_text.encode("utf-8", "surrogateescape")).digest():
+                self.looks.hint((), RULES_NAME)
+                return False
+        if self._rules_walk is not None:
+            # New rules name what was seen under the old ones only once everything was looked at, and planned, again.
+            if self.looks.completed < self._rules_walk or self._plans_left:
+                return False
+            self._rules_walk = None
+        return True
 
     def _deadline(self, look_due: float | None, pull_due: float | None) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()

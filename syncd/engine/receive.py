@@ -101,7 +101,7 @@ class RemoteIntake:
         if self._is_older(node, said.version):
             return
         state = self.state_of(said)
-        if change.key and node.id not in self.desk.running:
+        if change.key:
             self._own_key(node, change.key, state)
         self.write(node.id, state)
 
@@ -117,7 +117,10 @@ class RemoteIntake:
         if queued is None or isinstance(state, Unknown):
             return
         self.desk.db.nodes.set_synced(node.id, after_own_commit(node, queued.op, state))
-        self.desk.db.queue.finish(queued.id)
+        # One that runs gets its result yet, and its reply may be lost. The key stays known: other nodes of a place
+        # group carry it, too.
+        if self.desk.running.get(queued.op.node) != queued.id:
+            self.desk.db.queue.abandon(queued.id, self.desk.clock.now())
 
     def state_of(self, said: RemoteNode) -> Present | Absent:
         """Return R for what the remote says; parents that are not known yet get a placeholder row."""

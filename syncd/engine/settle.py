@@ -174,8 +174,10 @@ class Settler:
     # --- not done ------------------------------------------------------------------------------------------------
 
     def _stale(self, queued: QueuedOp, result: OpResult) -> None:
-        """The world moved: take what was learnt, look again, and let a plan from fresh snapshots replace the op."""
-        self.remote.take_nodes(result.remote)
+        """The world moved: look and pull again, and let a plan from fresh snapshots replace the op.
+
+        R is not taken from the answer: only the feed says with which key it was written, and it may be our own (P4).
+        """
         delay = min(STALE_MOST, STALE_DELAY * 2 ** min(queued.attempts, 10))
         self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, "outdated", result.error)
         self._look_again(queued.op)

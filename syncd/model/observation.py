@@ -120,9 +120,10 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """The root is not there, or not the one that was tied."""
+    """The root is not there, or not the one that was tied. *proving* False: a look found out, not a ProveJob."""
 
     why: str
+    proving: bool = True
 
 
 # --- what the remote said ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from world import World
+from world import Device, World
 
 Make = Callable[..., World]
 
@@ -19,3 +19,21 @@ def test_p2_a_deep_folder_that_becomes_a_file_takes_the_name(make_world: Make) -
     world.settle()
     assert b.read("notes") == "now a file"
     assert list(b.tree()) == ["notes"]
+
+
+def test_what_the_remotes_ignore_rules_name_is_never_uploaded_on_a_first_link(make_world: Make) -> None:
+    """The rules are in force only once everything was looked at again under them."""
+    world = make_world("a")
+    (a,) = world.devices
+    a.write(".syncignore", "secret*\nbig/\n")
+    a.write("shared.txt", "shared")
+    world.settle()
+    b = Device(world.base, "b", world.hub, world.time, 99)
+    world.devices.append(b)
+    b.write("secret.txt", "never leaves")
+    b.write("big/blob", "never leaves either")
+    b.write("mine.txt", "travels")
+    b.wait()
+    uploaded = [getattr(mutation, "place", None) or mutation for mutation in b.wire.commits]
+    assert len(b.wire.commits) == 1, uploaded
+    assert b.read("secret.txt") == "never leaves"
