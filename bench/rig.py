@@ -97,7 +97,9 @@ class Process:
     def start(self) -> None:
         """Start it (again); its words are appended to the log."""
         with self.log.open("ab") as out:
-            self._child = subprocess.Popen(self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self._child = subprocess.Popen(
+                self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
 
     @property
     def pid(self) -> int:
@@ -178,7 +180,7 @@ class Device:
     def cli(self, *arguments: str, codes: tuple[int, ...] = (0,), timeout: float = PATIENCE) -> str:
         """Run a command and return what it printed; raises Failed for an exit code that is not in *codes*."""
         command = [*SYNCD, *arguments]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, check=False, env=self.env, capture_output=True, text=True, timeout=timeout)
         if done.returncode not in codes:
             raise Failed(f"{self.name}: {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout

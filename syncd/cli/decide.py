@@ -39,18 +39,21 @@ def conflicts(roots: tuple[str, ...], as_json: bool, everything: bool) -> int:
             say(f"    {row.copy_path}")
     still_open = any(row.resolution is None for _, row in found)
     if still_open and not as_json:
-        say("\nCompare them, edit or delete as you like, then: syncd resolve ID (or: syncd resolve all)")
+        say("\nsyncd resolve ID keeps both as they are; --mine keeps the copy's content, --theirs the path's (see --help)")
     return 3 if still_open else 0
 
 
-@click.command(epilog="\b\nExamples:\n  syncd resolve 4\n  syncd resolve all --root ~/Sync")
+@click.command(epilog="\b\nExamples:\n  syncd resolve 4\n  syncd resolve 4 --mine\n  syncd resolve all --root ~/Sync")
 @click.argument("conflict", metavar="ID|all")
+@click.option("--both", "resolution", flag_value="keep both", default="keep both", help="Keep both files (the default).")
+@click.option("--mine", "resolution", flag_value="keep mine", help="The conflicted copy's content takes the path.")
+@click.option("--theirs", "resolution", flag_value="keep theirs", help="The path stays as it is; the copy goes.")
 @click.option("--root", metavar="ROOT", help="The folder, when several are tied.")
-def resolve(conflict: str, root: str | None) -> int:
-    """Mark a conflict as decided. What you kept on disk is what counts: nothing is removed by this."""
+def resolve(conflict: str, resolution: str, root: str | None) -> int:
+    """Decide a conflict. What goes, goes to the trash, here and on every device."""
     if conflict != "all" and not conflict.isdigit():
         raise Usage(f"{shown(conflict)}: is not a conflict's number; `syncd conflicts` lists them")
-    answer = reach.ask(_only(root), "resolve", id=conflict, resolution="keep both")
+    answer = reach.ask(_only(root), "resolve", id=conflict, resolution=resolution)
     say(answer.text)
     return answer.code
 

@@ -55,6 +55,8 @@ from syncd.ports import Chance, Clock, Workers
 PROVE_AGAIN = 10.0
 SWEEP_SOON = 5.0
 SWEEP_INTERVAL = 3600.0
+ABANDONED_KEPT = 30 * 86400.0
+"""Seconds for which the key of an op that may have happened stays known; R shows it with the next pull."""
 RULES_A_STEP = 1000
 BACKLOG_A_STEP = 500
 
@@ -371,6 +373,7 @@ class Engine:
         if self._sweep_at is not None and now >= self._sweep_at and may_sweep:
             self._sweep_at = now + SWEEP_INTERVAL
             running = tuple(queued.key for queued in self.desk.db.queue.running())
+            self.desk.db.queue.prune(self.desk.clock.now() - ABANDONED_KEPT)
             job = SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running)
             self.desk.send(job)
 
@@ -397,8 +400,8 @@ class Engine:
         if node is not None and node.kind is Kind.FILE and isinstance(node.remote, Present):
             if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
                 return False
-            readable = isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES
-            if readable and node.local.hash != blake3(self._rules_text.encode("utf-8", "surrogateescape")).digest():
+            in_force = blake3(self._rules_text.encode("utf-8", "surrogateescape")).digest()
+            if isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES and node.local.hash != in_force:
                 self.looks.hint((), RULES_NAME)
                 return False
         if self._rules_walk is not None:

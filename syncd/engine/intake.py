@@ -1,6 +1,6 @@
 """Local intake: turns what looks saw into L. Decides which node a name is; never plans, never touches the disk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import Desk
@@ -20,6 +20,7 @@ class LocalIntake:
     desk: Desk
     looks: Looks
     orphaned: bool = False
+    excluded: list[tuple[NodeKey, Reason]] = field(default_factory=list)  # directories whose rows below follow them
 
     def take(self, looked: Looked) -> None:
         """Take one look job in: absences first, then directories, then files, so that a move is seen as one."""
@@ -104,11 +105,26 @@ class LocalIntake:
         """What lies below a vanished directory vanished with it; a bounded number of rows a call."""
         if not self.orphaned:
             return
+        marked = 0
+        while self.excluded and marked < ORPHANS_A_STEP:
+            marked += self._exclude_below(*self.excluded.pop())
+        if self.excluded:
+            return
         orphans = self.desk.db.nodes.local_orphans(ORPHANS_A_STEP)
         for key in orphans:
             self.desk.leaving(key)
             self.desk.db.nodes.set_local(key, Absent(), None)
         self.orphaned = bool(orphans)
+
+    def _exclude_below(self, directory: NodeKey, reason: Reason) -> int:
+        """What lies below an excluded directory is excluded with it; returns how many rows were looked at."""
+        children = self.desk.db.nodes.children(Tree.LOCAL, directory)
+        for child in children:
+            if isinstance(child.local, Present):
+                self._set_unknown(child, child.local.place, reason, "")
+            if child.kind is Kind.DIRECTORY:
+                self.excluded.append((child.id, reason))
+        return 1 + len(children)
 
     # --- presences -----------------------------------------------------------------------------------------------
 
@@ -303,6 +319,10 @@ class LocalIntake:
         for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, unseen.name):
             if not self.desk.stale(node.id, began):
                 self._set_unknown(node, Place(unit.directory, unseen.name), unseen.reason, unseen.detail)
+                excluded = unseen.reason in (Reason.IGNORED, Reason.NOT_SELECTED)
+                if excluded and node.kind is Kind.DIRECTORY:
+                    self.excluded.append((node.id, unseen.reason))
+                    self.orphaned = True
 
     def _unhashed(self, unit: UnitLooked, unhashed: Unhashed, began: int) -> None:
         reason = Reason.BUSY if unhashed.busy else Reason.NOT_LOOKED

@@ -1,6 +1,5 @@
 """Remote intake: pages of changes and listings become R. R only moves forward; rows and cursor are one transaction."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from syncd.engine.carry import after_own_commit
@@ -72,11 +71,6 @@ class RemoteIntake:
         if not keys:
             self.absences_due = False
             self.desk.db.meta.delete(EPOCH)
-
-    def take_nodes(self, nodes: Iterable[RemoteNode]) -> None:
-        """Write states that came with an outcome (what the remote has instead of what an op expected)."""
-        for node in nodes:
-            self._take_one(Change(node), listed=False)
 
     # --- one node ------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,24 +22,42 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
-@pytest.fixture
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A running hub without devices. Every test that uses it ends with ``check_all``."""
+@contextmanager
+def opened() -> Iterator[World]:
+    """Give a world with a running hub; afterwards every process is ended and every folder removed."""
     base = Path(tempfile.mkdtemp(prefix="e2e-", dir="/tmp"))
     base.chmod(0o755)
     world = World(base)
-    failed = True
     try:
         world.hub.start()
         yield world
-        failed = request.node.stash.get(FAILED, False)
-        assert failed or world.checked, "the test did not end with check_all()"
     finally:
         world.end()
-        if failed:
-            print(world.logs())
         if os.environ.get("SYNCD_KEEP") != "1":
             shutil.rmtree(base, onerror=_open_up)
+
+
+@contextmanager
+def closing(world: World, node: pytest.Item) -> Iterator[None]:
+    """Have what is inside end with ``check_all``; show the logs when it fails."""
+    world.checked = False
+    try:
+        yield
+        assert world.checked, f"{node.name} did not end with check_all()"
+    except BaseException:
+        print(world.logs())
+        raise
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A running hub without devices. Every test that uses it ends with ``check_all``."""
+    with opened() as world:
+        yield world
+        failed = request.node.stash.get(FAILED, False)
+        if failed:
+            print(world.logs())
+        assert failed or world.checked, "the test did not end with check_all()"
 
 
 @pytest.fixture

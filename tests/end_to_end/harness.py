@@ -234,7 +234,9 @@ class Device:
             try:
                 answer = client.ask(self._socket(), "wait", {}, patience)
             except client.Offline as error:
-                raise AssertionError(f"{self.name} is not in sync: {error}; {self._doings()}\n{tail(self.log)}") from None
+                raise AssertionError(
+                    f"{self.name} is not in sync: {error}; {self._doings()}\n{tail(self.log)}"
+                ) from None
             assert answer.code in (0, 3), f"{self.name}: {answer}\n{tail(self.log)}"
             code = answer.code
         self.ledger.settled(self.name)

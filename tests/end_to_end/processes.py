@@ -42,7 +42,12 @@ class Process:
     """One long-running syncd process. *user* is the user id it runs as."""
 
     def __init__(
-        self, arguments: Sequence[str], env: Mapping[str, str], log: Path, user: int | None = None, cwd: Path | None = None
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        user: int | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.log = log
         with log.open("ab") as file:

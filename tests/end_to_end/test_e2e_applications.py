@@ -20,7 +20,7 @@ def test_p1_what_an_application_appends_to_a_replaced_file_becomes_a_copy(pair: 
         held_open.write(b"line 2, from an application that holds the replaced file\n")
         os.fsync(held_open.fileno())
     b.ledger.wrote("b", "log.txt, late", b"line 1\nline 2, from an application that holds the replaced file\n")
-    until(lambda: b.copies(), "the late write is a conflicted copy", 30)
+    until(b.copies, "the late write is a conflicted copy", 30)
     world.settle()
     (copy,) = a.copies()
     assert a.read(copy) == "line 1\nline 2, from an application that holds the replaced file\n"

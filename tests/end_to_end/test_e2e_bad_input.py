@@ -135,7 +135,7 @@ def test_wait_gives_up_at_its_limit_while_the_hub_is_down(world: World) -> None:
     device.write("file", "waits for the hub")
     ran = device.cli("wait", "--timeout", "1.5")
     assert ran.code == 4, ran
-    once = until(lambda: device.live(), "the daemon lives")
+    once = until(device.live, "the daemon lives")
     assert once["phase"] != "stopped"
     assert "offline" in device.fine("status").out
     device.stop()

@@ -9,7 +9,7 @@ Pair = tuple[World, Device, Device]
 
 def apart(pair: Pair, *names: str) -> Pair:
     """Have some files in sync on both devices, and the hub gone: what follows is truly concurrent."""
-    world, a, b = pair
+    world, a, _b = pair
     for name in names:
         a.write(name, f"{name} as it began")
     world.settle()

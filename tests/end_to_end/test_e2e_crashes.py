@@ -142,7 +142,7 @@ def test_p9_a_damaged_database_is_set_aside_and_rebuilt(pair: Pair, damage: str)
 
 
 def test_rebuild_asks_for_the_daemon_to_stop_then_loses_nothing(pair: Pair) -> None:
-    world, a, b = pair
+    world, a, _b = pair
     a.write("file.txt", "content")
     world.settle()
     ran = a.cli("rebuild", str(a.root))

@@ -1,12 +1,17 @@
 """What people do all day, between real processes: P1, P2 and P3 after each."""
 
+from __future__ import annotations
+
 import os
 import random
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import closing, opened
 from tests.end_to_end.harness import Device, World
 
 Pair = tuple[World, Device, Device]
@@ -21,6 +26,44 @@ START = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Corner:
+    """A folder of its own on one device, so that many small stories share two daemons as they do in life."""
+
+    device: Device
+    home: str
+
+    def write(self, name: str, content: str) -> None:
+        self.device.write(f"{self.home}/{name}", content)
+
+    def rename(self, source: str, target: str) -> None:
+        self.device.rename(f"{self.home}/{source}", f"{self.home}/{target}")
+
+    def remove(self, name: str) -> None:
+        self.device.remove(f"{self.home}/{name}")
+
+    def link(self, name: str, target: str) -> None:
+        self.device.link(f"{self.home}/{name}", target)
+
+    def folder(self, name: str) -> None:
+        self.device.folder(f"{self.home}/{name}")
+
+    def path(self, name: str) -> Path:
+        return self.device.path(f"{self.home}/{name}")
+
+    def names(self) -> list[str]:
+        """Return every path in this corner."""
+        start = self.home + "/"
+        return [name.removeprefix(start) for name in self.device.names() if name.startswith(start)]
+
+
+@pytest.fixture(scope="module")
+def long_day() -> Iterator[Pair]:
+    """Two devices that stay for all the small stories of this module."""
+    with opened() as world:
+        yield world, world.device("a"), world.device("b")
+
+
 def begin(pair: Pair) -> Pair:
     """Have the same small tree on both devices."""
     world, a, b = pair
@@ -31,120 +74,119 @@ def begin(pair: Pair) -> Pair:
     return pair
 
 
-def edit(device: Device) -> list[str]:
-    device.write("plan.txt", "one, changed")
+def edit(corner: Corner | Device) -> list[str]:
+    corner.write("plan.txt", "one, changed")
     return ["plan.txt"]
 
 
-def shorten_and_grow(device: Device) -> list[str]:
-    device.write("notes/today.md", "")
-    device.write("photos/a.jpg", "four" * 50_000)
+def shorten_and_grow(corner: Corner | Device) -> list[str]:
+    corner.write("notes/today.md", "")
+    corner.write("photos/a.jpg", "four" * 50_000)
     return ["notes/today.md", "photos/a.jpg"]
 
 
-def rename_file(device: Device) -> list[str]:
-    device.rename("plan.txt", "plan (final).txt")
+def rename_file(corner: Corner | Device) -> list[str]:
+    corner.rename("plan.txt", "plan (final).txt")
     return ["plan (final).txt"]
 
 
-def rename_and_edit(device: Device) -> list[str]:
-    device.rename("plan.txt", "notes/plan.txt")
-    device.write("notes/plan.txt", "moved and changed")
+def rename_and_edit(corner: Corner | Device) -> list[str]:
+    corner.rename("plan.txt", "notes/plan.txt")
+    corner.write("notes/plan.txt", "moved and changed")
     return ["notes/plan.txt"]
 
 
-def rename_folder(device: Device) -> list[str]:
-    device.rename("notes", "papers")
+def rename_folder(corner: Corner | Device) -> list[str]:
+    corner.rename("notes", "papers")
     return ["papers/deep/er/old.md", "papers/today.md"]
 
 
-def move_folder_into_new(device: Device) -> list[str]:
-    device.rename("notes/deep", "archive/2026/deep")
+def move_folder_into_new(corner: Corner | Device) -> list[str]:
+    corner.rename("notes/deep", "archive/2026/deep")
     return ["archive/2026/deep/er/old.md", "notes/today.md"]
 
 
-def delete_file_and_folder(device: Device) -> list[str]:
-    device.remove("plan.txt")
-    device.remove("notes/deep")
+def delete_file_and_folder(corner: Corner | Device) -> list[str]:
+    corner.remove("plan.txt")
+    corner.remove("notes/deep")
     return ["notes/today.md"]
 
 
-def file_becomes_folder(device: Device) -> list[str]:
-    device.remove("plan.txt")
-    device.write("plan.txt/part one", "now a folder")
+def file_becomes_folder(corner: Corner | Device) -> list[str]:
+    corner.remove("plan.txt")
+    corner.write("plan.txt/part one", "now a folder")
     return ["plan.txt/part one"]
 
 
-def folder_becomes_file(device: Device) -> list[str]:
-    device.remove("notes")
-    device.write("notes", "now a file")
+def folder_becomes_file(corner: Corner | Device) -> list[str]:
+    corner.remove("notes")
+    corner.write("notes", "now a file")
     return ["notes"]
 
 
-def file_becomes_symlink(device: Device) -> list[str]:
-    device.remove("plan.txt")
-    device.link("plan.txt", "notes/today.md")
+def file_becomes_symlink(corner: Corner | Device) -> list[str]:
+    corner.remove("plan.txt")
+    corner.link("plan.txt", "notes/today.md")
     return ["plan.txt"]
 
 
-def swap_files(device: Device) -> list[str]:
-    device.rename("photos/a.jpg", "photos/x.jpg")
-    device.rename("photos/b.jpg", "photos/a.jpg")
-    device.rename("photos/x.jpg", "photos/b.jpg")
+def swap_files(corner: Corner | Device) -> list[str]:
+    corner.rename("photos/a.jpg", "photos/x.jpg")
+    corner.rename("photos/b.jpg", "photos/a.jpg")
+    corner.rename("photos/x.jpg", "photos/b.jpg")
     return ["photos/a.jpg", "photos/b.jpg"]
 
 
-def swap_folders(device: Device) -> list[str]:
-    device.rename("photos", "swap")
-    device.rename("notes", "photos")
-    device.rename("swap", "notes")
+def swap_folders(corner: Corner | Device) -> list[str]:
+    corner.rename("photos", "swap")
+    corner.rename("notes", "photos")
+    corner.rename("swap", "notes")
     return ["notes/a.jpg", "photos/today.md"]
 
 
-def turn_folders_inside_out(device: Device) -> list[str]:
-    device.rename("notes/deep", "outer")
-    device.rename("notes", "outer/notes")
+def turn_folders_inside_out(corner: Corner | Device) -> list[str]:
+    corner.rename("notes/deep", "outer")
+    corner.rename("notes", "outer/notes")
     return ["outer/er/old.md", "outer/notes/today.md"]
 
 
-def executable(device: Device) -> list[str]:
-    path = device.path("plan.txt")
+def executable(corner: Corner | Device) -> list[str]:
+    path = corner.path("plan.txt")
     path.chmod(path.stat().st_mode | 0o111)
-    device.touched = True
     return ["plan.txt"]
 
 
-def symlinks(device: Device) -> list[str]:
-    device.link("absolute", "/etc/hostname")
-    device.link("dangling", "nowhere/at all")
-    device.link("to a folder", "notes")
-    device.link("notes/up", "..")
+def symlinks(corner: Corner | Device) -> list[str]:
+    corner.link("absolute", "/etc/hostname")
+    corner.link("dangling", "nowhere/at all")
+    corner.link("to a folder", "notes")
+    corner.link("notes/up", "..")
     return ["absolute", "dangling", "notes/up", "to a folder"]
 
 
-def retarget_symlink(device: Device) -> list[str]:
-    device.link("pointer", "plan.txt")
-    device.remove("pointer")
-    device.link("pointer", "photos/a.jpg")
+def retarget_symlink(corner: Corner | Device) -> list[str]:
+    corner.link("pointer", "plan.txt")
+    corner.remove("pointer")
+    corner.link("pointer", "photos/a.jpg")
     return ["pointer"]
 
 
-def many_small(device: Device) -> list[str]:
+def many_small(corner: Corner | Device) -> list[str]:
     for index in range(300):
-        device.write(f"many/{index % 7}/{index}.txt", f"small {index}")
+        corner.write(f"many/{index % 7}/{index}.txt", f"small {index}")
     return ["many/0/0.txt", "many/5/299.txt"]
 
 
-def empty_folders(device: Device) -> list[str]:
-    device.folder("void/in/void")
+def empty_folders(corner: Corner | Device) -> list[str]:
+    corner.folder("void/in/void")
     return ["void/in/void"]
 
 
-def old_mtime(device: Device) -> list[str]:
-    device.write("from 1970", "odd timestamps neither block nor decide")
-    os.utime(device.path("from 1970"), (0, 0))
-    device.write("from 2100", "nor those ahead")
-    os.utime(device.path("from 2100"), (4_102_444_800, 4_102_444_800))
+def old_mtime(corner: Corner | Device) -> list[str]:
+    corner.write("from 1970", "odd timestamps neither block nor decide")
+    os.utime(corner.path("from 1970"), (0, 0))
+    corner.write("from 2100", "nor those ahead")
+    os.utime(corner.path("from 2100"), (4_102_444_800, 4_102_444_800))
     return ["from 1970", "from 2100"]
 
 
@@ -172,14 +214,22 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__.replace("_", " "))
-def test_p1_p2_p3_what_is_done_here_appears_there(pair: Pair, change: Callable[[Device], list[str]]) -> None:
-    world, a, b = begin(pair)
-    expected = change(a)
-    world.settle()
-    for name in expected:
-        assert name in b.names()
-    assert not a.copies() + b.copies()
-    world.check_all()
+def test_p1_p2_p3_what_is_done_here_appears_there(
+    long_day: Pair, request: pytest.FixtureRequest, change: Callable[[Corner | Device], list[str]]
+) -> None:
+    world, *devices = long_day
+    with closing(world, request.node):
+        home = change.__name__.replace("_", " ")
+        here, there = (Corner(device, home) for device in (devices if len(home) % 2 else reversed(devices)))
+        for name, content in START.items():
+            here.write(name, content)
+        world.settle()
+        assert there.names() == here.names()
+        expected = change(here)
+        world.settle()
+        assert set(expected) <= set(there.names())
+        assert not here.device.copies() + there.device.copies()
+        world.check_all()
 
 
 @pytest.mark.parametrize("away", ["a", "b", "hub"], ids=["writer stopped", "reader stopped", "hub down"])
@@ -251,7 +301,7 @@ def test_p1_p2_a_large_file_arrives_and_an_edit_in_it_moves_little(pair: Pair) -
 
 
 def test_p3_a_second_run_once_plans_nothing_and_opens_no_file(pair: Pair) -> None:
-    world, a, b = begin(pair)
+    world, a, _b = begin(pair)
     a.stop()
     a.fine("run", "--once", "--timeout", "60")
     head = world.hub.head()

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import unicodedata
+from pathlib import Path
 
 from tests.end_to_end.harness import Device, World
 
@@ -30,7 +31,7 @@ UNUSUAL = [
     "per%cent%00",
     "emoji 👩‍👩‍👧‍👦 🏳️‍🌈",
     "combining é ñ̃ Z̸͇̏a̴l̷g̵o̶",
-    "right‮to left",
+    "right\u202eto left",
     "zero\u200bwidth",
     "\ufeffbom",
     "CON",
@@ -55,9 +56,9 @@ def test_p10_unusual_names_travel_unchanged(pair: Pair) -> None:
     world.settle()
     assert set(os.listdir(b.path("files"))) == set(UNUSUAL)
     b.rename(f"files/{UNUSUAL[0]}", "files/plain")
-    b.rename("files/--", "files/-rf ~")
+    b.rename("files/--", "files/-rf *")
     world.settle()
-    assert "files/-rf ~" in a.names()
+    assert "files/-rf *" in a.names()
     shown = a.fine("status").out + a.fine("activity", "--limit", "1000").out
     assert "\x1b[31m red" not in shown, "a name may not steer a terminal"
     assert not a.copies() + b.copies()
@@ -106,7 +107,7 @@ def test_p10_names_that_cannot_be_synced_are_held_and_shown_and_block_nothing(pa
         assert "pipe" in said
         assert ".SYNCD" in said
         assert a.status()["disagreeing"] == 0
-        assert open(bad, "rb").read() == b"latin-1"
+        assert Path(os.fsdecode(bad)).read_bytes() == b"latin-1"
         held = re.compile(rb"\xe9|\xff|^pipe$|^socket$|(?i:\.sy(\xe2\x80\x8c)?ncd)")
         world.check_all(differ=held)
 

@@ -9,7 +9,7 @@ from world import Device, World
 
 from syncd.engine.desk import EngineSettings
 from syncd.model.conflict import is_conflicted_copy
-from syncd.model.observation import Verb
+from syncd.model.observation import Ask, Verb
 
 
 @pytest.fixture
@@ -23,6 +23,11 @@ def pair(world: World) -> tuple[Device, Device]:
 
 def copies(device: Device) -> list[str]:
     return [path for path in device.tree() if is_conflicted_copy(path.rsplit("/", 1)[-1])]
+
+
+def kept(device: Device, content: bytes) -> bool:
+    """Whether a content is in the folder, its trash, or a version that the hub keeps (P1)."""
+    return content in device.everything() or not device.wire.missing([blake3(content).digest()])
 
 
 def test_p2_files_folders_symlinks_and_bits_arrive(two: World) -> None:
@@ -78,12 +83,10 @@ def test_p7_a_delete_travels_into_the_trash(two: World) -> None:
     ann, bob = pair(two)
     ann.write("gone/a", "kept in trash")
     two.settle()
-    node_id = bob.db.nodes.node(bob.db.nodes.find("l", ("gone", "a"))).node_id
     ann.remove("gone")
     two.settle()
     assert bob.tree() == {}
-    kept = {info.node.content.hash for info in bob.wire.history(node_id) if info.node.content}
-    assert b"kept in trash" in bob.everything() or blake3(b"kept in trash").digest() in kept
+    assert kept(bob, b"kept in trash")
 
 
 def test_p7_an_edit_beats_a_delete(two: World) -> None:
@@ -368,3 +371,27 @@ def test_an_unreadable_folder_is_not_a_deleted_folder(two: World) -> None:
     bob.wait()
     assert bob.read("locked/a") == "content"
     ann.path("locked").chmod(0o755)
+
+
+@pytest.mark.parametrize(("choice", "wins"), [("keep mine", "bob's"), ("keep theirs", "ann's")])
+def test_a_conflict_resolved_for_one_side_ends_on_both_devices(two: World, choice: str, wins: str) -> None:
+    ann, bob = pair(two)
+    ann.write("a.txt", "base")
+    two.settle()
+    ann.write("a.txt", "ann's")
+    bob.write("a.txt", "bob's")
+    two.settle(expect=None)
+    conflict = bob.db.conflicts.open()[0]
+    bob.tickets += 1
+    bob.engine.step([Ask(bob.tickets, Verb.RESOLVE, (("id", str(conflict.id)), ("resolution", choice)))])
+    for _ in range(200):
+        if bob.tickets in bob.replies:
+            break
+        bob.one()
+    assert bob.replies[bob.tickets].code == 0, bob.replies[bob.tickets].text
+    two.settle()
+    assert ann.read("a.txt") == bob.read("a.txt") == wins
+    assert not copies(ann)
+    assert not copies(bob)
+    assert kept(bob, b"ann's")
+    assert kept(bob, b"bob's")

@@ -20,7 +20,7 @@ SEED = int(os.environ.get("SYNCD_SEED", "1"))
 KILLS = int(os.environ.get("SYNCD_KILLS", "200"))
 FEW = 10
 KILLS_A_ROUND = 25
-LONGEST_LIFE = 3.0
+PAUSES = ((0.0, 0.3), (0.3, 1.5), (1.0, 3.0))
 UNGUARDED = CONFIG.replace("[guard]\n", "[guard]\nnodes = 1000000\nshare = 1.0\nshare_at_least = 1000000\n")
 """So much work in ten minutes looks like a mass change, and would be held (P8); that has tests of its own."""
 
@@ -88,7 +88,7 @@ def soak(world: World, people: list[Person], kills: int, check: Callable[[], Non
         with Load(people, luck=random.Random(luck.random())) as load:
             for _ in range(this_round):
                 # Often during the start of what was killed a moment ago, too: recovery must survive its own end.
-                time.sleep(luck.choice((luck.uniform(0.0, 0.3), luck.uniform(0.3, 1.5), luck.uniform(1.0, LONGEST_LIFE))))
+                time.sleep(luck.uniform(*luck.choice(PAUSES)))
                 victim = luck.choice([*world.devices, world.hub])
                 victim.kill9()
                 victim.launch()
