@@ -23,13 +23,18 @@ from syncd.db.codec import (
 )
 from syncd.db.structure import Structure
 from syncd.model.job import KnownEntry
-from syncd.model.node import Absent, Fingerprint, Kind, Node, Present, Reason, State, Tree, Unknown
+from syncd.model.node import Absent, Fingerprint, Kind, Node, Present, Reason, State, Tree, Unknown, place_of
 from syncd.model.path import ROOT, NodeKey, fold
 
 _SELECT: Final = f"SELECT {NODE_COLUMNS} FROM node"
 _CHILDREN: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? ORDER BY {t.value}_name, id" for t in Tree}
 _AT: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? AND {t.value}_name = ? ORDER BY id" for t in Tree}
-_NAMES: Final = {t: f"SELECT id, {t.value}_name FROM node WHERE {t.value}_parent = ? ORDER BY id" for t in Tree}
+# A name that is its own folded form has no fold: most names need no second index entry.
+_AT_FOLDED: Final = {
+    t: f"{_SELECT} WHERE {t.value}_parent = ?1 AND {t.value}_name = ?2 AND {t.value}_fold IS NULL"
+    f" UNION ALL {_SELECT} WHERE {t.value}_parent = ?1 AND {t.value}_fold = ?2 ORDER BY id"
+    for t in (Tree.REMOTE, Tree.LOCAL)
+}
 _ANY_CHILD: Final = {t: f"SELECT 1 FROM node WHERE {t.value}_parent = ? LIMIT 1" for t in Tree}
 _BY_INODE: Final = f"{_SELECT} WHERE l_ino = ? AND l_dev = ? ORDER BY l_presence <> 'present', id"
 _VANISHED: Final = (
@@ -45,13 +50,14 @@ _DISAGREEING: Final = (
 
 # What a snapshot says, as columns: presence, reason, detail, parent, name, hash, executable, size, mtime_ns.
 _STATE_COLUMNS: Final = ("presence", "reason", "detail", "parent", "name", "hash", "executable", "size", "mtime_ns")
-_REMOTE_MORE: Final = ("version", "tag", "manifest")
+_VERSION_COLUMNS: Final = ("version", "tag", "manifest")
 _PRINT_COLUMNS: Final = ("l_dev", "l_ino", "l_fp_mtime", "l_fp_ctime", "l_fp_size")
 
 
 def _columns(tree: Tree) -> tuple[str, ...]:
-    more = () if tree is Tree.LOCAL else _REMOTE_MORE
-    return tuple(f"{tree.value}_{name}" for name in _STATE_COLUMNS + more)
+    versions = () if tree is Tree.LOCAL else _VERSION_COLUMNS
+    folds = () if tree is Tree.SYNCED else ("fold",)
+    return tuple(f"{tree.value}_{name}" for name in _STATE_COLUMNS + versions + folds)
 
 
 def _set_sql(columns: Sequence[str], extra: str = "") -> str:
@@ -64,9 +70,9 @@ _SET_SYNCED: Final = _set_sql(_columns(Tree.SYNCED))
 _SET_REMOTE: Final = _set_sql(_columns(Tree.REMOTE), f", r_gen = {_LISTING}")
 _SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"))
 _SET_LOCAL_PRINT: Final = _set_sql(
-    ("l_presence", "l_reason", "l_detail", "l_parent", "l_name", *_PRINT_COLUMNS, "l_racy")
+    ("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold", *_PRINT_COLUMNS, "l_racy")
 )
-_SET_LOCAL_KEEP: Final = _set_sql(("l_presence", "l_reason", "l_detail", "l_parent", "l_name"))
+_SET_LOCAL_KEEP: Final = _set_sql(("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold"))
 _INSERT_COLUMNS: Final = (
     "node_id", "kind", *_columns(Tree.SYNCED), *_columns(Tree.REMOTE), *_columns(Tree.LOCAL),
     "l_hash_alg", *_PRINT_COLUMNS, "l_racy",
@@ -102,6 +108,13 @@ def _state_and_version(state: State) -> Columns:
             return (*_state(state), None, None, None)
 
 
+def _fold(state: State) -> str | None:
+    """Return the folded form of the state's name, or None when the name is that itself."""
+    place = place_of(state)
+    folded = None if place is None else fold(place.name)
+    return folded if place is not None and folded != place.name else None
+
+
 class Nodes(Structure):
     """The node table. The planner's ``Trees`` by structure."""
 
@@ -127,11 +140,8 @@ class Nodes(Structure):
         return self._all(_AT[tree], (parent, name)) if is_text(name) else []
 
     def at_folded(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
-        """Return what *tree* has in *parent* under any case or normal form of *name*, by key."""
-        folded = fold(name)
-        rows = self._execute(_NAMES[tree], (parent,)).fetchall()
-        twins = [self.node(int(key)) for key, other in rows if fold(str(other)) == folded]  # type: ignore[arg-type]
-        return [node for node in twins if node is not None]
+        """Return what *tree* (R or L) has in *parent* under any case or normal form of *name*, by key."""
+        return self._all(_AT_FOLDED[tree], (parent, fold(name))) if is_text(name) else []
 
     def has_children(self, tree: Tree, parent: NodeKey) -> bool:
         """Return whether *tree* has anything, known or unknown, in directory *parent*."""
@@ -184,8 +194,8 @@ class Nodes(Structure):
         self._execute(
             _INSERT,
             (
-                node_id, kind.value, *_state_and_version(synced), *_state_and_version(remote), *_state(local),
-                HASH_ALG, *fingerprint_columns(fingerprint), int(racy),
+                node_id, kind.value, *_state_and_version(synced), *_state_and_version(remote), _fold(remote),
+                *_state(local), _fold(local), HASH_ALG, *fingerprint_columns(fingerprint), int(racy),
             ),
         )  # fmt: skip
         return self._connection.last_insert_rowid()
@@ -194,17 +204,17 @@ class Nodes(Structure):
         """Set what L says. A node that is no longer seen keeps its last hash, and, when *fingerprint* is None, its last
         fingerprint too: both may tell where it went."""
         if isinstance(state, Present):
-            values = (*_state(state), HASH_ALG, *fingerprint_columns(fingerprint), int(racy), key)
+            values = (*_state(state), _fold(state), HASH_ALG, *fingerprint_columns(fingerprint), int(racy), key)
             self._change(_SET_LOCAL, values, key)
         elif fingerprint is not None:
-            values = (*_state(state)[:5], *fingerprint_columns(fingerprint), int(racy), key)
+            values = (*_state(state)[:5], _fold(state), *fingerprint_columns(fingerprint), int(racy), key)
             self._change(_SET_LOCAL_PRINT, values, key)
         else:
-            self._change(_SET_LOCAL_KEEP, (*_state(state)[:5], key), key)
+            self._change(_SET_LOCAL_KEEP, (*_state(state)[:5], _fold(state), key), key)
 
     def set_remote(self, key: NodeKey, state: State) -> None:
         """Set what R says."""
-        self._change(_SET_REMOTE, (*_state_and_version(state), key), key)
+        self._change(_SET_REMOTE, (*_state_and_version(state), _fold(state), key), key)
 
     def set_synced(self, key: NodeKey, state: Present | Absent) -> None:
         """Set the merge base. Call it only in the transaction that ends an op, or where R = L (P4)."""

@@ -30,6 +30,8 @@ _IGNORABLE: Final = dict.fromkeys(
 
 def fold(name: str) -> str:
     """Return the key under which case and normal-form twins are equal."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 

@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from syncd.db.connection import Database
-from syncd.db.nodes import _DISAGREEING
+from syncd.db.nodes import _AT_FOLDED, _DISAGREEING
 from syncd.db.structure import TreeCount
 from syncd.model.job import KnownEntry
 from syncd.model.node import (
@@ -208,6 +208,26 @@ def test_an_absent_node_that_kept_its_hash_is_no_work(db: Database) -> None:
     db.nodes.set_synced(key, Absent())
     db.nodes.set_remote(key, Absent())
     assert db.nodes.disagreeing(0, 10) == []
+
+
+def test_finding_twins_costs_the_same_however_many_siblings_there_are(db: Database) -> None:
+    for tree in (Tree.LOCAL, Tree.REMOTE):
+        plan = db._connection.execute("EXPLAIN QUERY PLAN " + _AT_FOLDED[tree], (ROOT, "a")).fetchall()
+        searches = [str(row[3]) for row in plan if "node" in str(row[3])]
+        assert len(searches) == 2
+        assert f"node_{tree.value}_place ({tree.value}_parent=? AND {tree.value}_name=?)" in searches[0]
+        assert f"node_{tree.value}_fold ({tree.value}_parent=? AND {tree.value}_fold=?)" in searches[1]
+
+
+def test_twins_are_found_under_any_name_they_have_had(db: Database) -> None:
+    key = db.nodes.insert(Kind.FILE, local=Present(Place(ROOT, "Stra\u00dfe")), remote=Present(Place(ROOT, "x")))
+    assert [n.id for n in db.nodes.at_folded(Tree.LOCAL, ROOT, "STRASSE")] == [key]
+    db.nodes.set_local(key, Unknown(Reason.BUSY, Place(ROOT, "e\u0301")), None)
+    db.nodes.set_remote(key, Present(Place(ROOT, "Y")))
+    assert db.nodes.at_folded(Tree.LOCAL, ROOT, "strasse") == []
+    assert [n.id for n in db.nodes.at_folded(Tree.LOCAL, ROOT, "\u00c9")] == [key]
+    assert [n.id for n in db.nodes.at_folded(Tree.REMOTE, ROOT, "y")] == [key]
+    assert db.nodes.at_folded(Tree.REMOTE, ROOT, "x") == []
 
 
 def test_finding_work_searches_the_partial_index_and_pages_in_order(db: Database) -> None:

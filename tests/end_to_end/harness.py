@@ -116,10 +116,10 @@ class Hub:
 
 
 class Device:
-    """A device: folders of its own, a root, and a daemon that may be killed. *user* is who runs it."""
+    """A device: folders of its own, a root, and a daemon that may be killed. *mortal*: root's rights do not help it."""
 
-    def __init__(self, base: Path, name: str, ledger: Ledger, user: int | None = None) -> None:
-        self.base, self.name, self.ledger, self.user = base, name, ledger, user
+    def __init__(self, base: Path, name: str, ledger: Ledger, mortal: bool = False) -> None:
+        self.base, self.name, self.ledger, self.mortal = base, name, ledger, mortal
         self.root = base / "root"
         for folder in (self.root, base / "run", base / "config" / "syncd"):
             folder.mkdir(parents=True)
@@ -129,13 +129,6 @@ class Device:
         self.log = base / f"{name}.log"
         self._process: Process | None = None
         self.touched = False
-        self.own_up()
-
-    def own_up(self) -> None:
-        """Give everything to the user who runs the daemon."""
-        if self.user is not None:
-            for path in [self.base, *self.base.rglob("*")]:
-                os.chown(path, self.user, self.user, follow_symlinks=False)
 
     def configure(self, text: str) -> None:
         (self.base / "config" / "syncd" / "config.toml").write_text(text)
@@ -144,7 +137,7 @@ class Device:
 
     def cli(self, *arguments: str, patience: float = PATIENCE) -> Ran:
         """Run any syncd command as this device's person."""
-        return command(arguments, self.env, self.user, patience)
+        return command(arguments, self.env, self.mortal, patience)
 
     def fine(self, *arguments: str, codes: Iterable[int] = (0,)) -> Ran:
         ran = self.cli(*arguments)
@@ -157,7 +150,7 @@ class Device:
     def launch(self) -> Process:
         """Start the daemon, without waiting for it."""
         assert not self.running
-        self._process = Process(["run", "--log-level", "debug"], self.env, self.log, self.user)
+        self._process = Process(["run", "--log-level", "debug"], self.env, self.log, self.mortal)
         return self._process
 
     def start(self) -> None:
@@ -198,8 +191,10 @@ class Device:
     @property
     def state(self) -> Path:
         """Return the folder of this root's database and root.json."""
-        (found,) = (self.base / "state" / "syncd" / "roots").iterdir()
-        return found
+        for folder in (self.base / "state" / "syncd" / "roots").iterdir():
+            if json.loads((folder / "root.json").read_text())["path"] == str(self.root):
+                return folder
+        raise FileNotFoundError(f"{self.root} is not tied")
 
     def record(self) -> dict[str, Any]:
         return json.loads((self.state / "root.json").read_text())
@@ -220,9 +215,8 @@ class Device:
 
     def status(self) -> dict[str, Any]:
         """Return what `syncd status --json` says of this root."""
-        ran = self.fine("status", "--json", codes=(0, 3))
-        (root,) = json.loads(ran.out)["roots"]
-        return root
+        ran = self.fine("status", str(self.root), "--json", codes=(0, 3))
+        return next(root for root in json.loads(ran.out)["roots"] if root["path"] == str(self.root))
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Pass the barrier of `syncd wait` and return its code; without a daemon, one `syncd run --once` does it."""
@@ -306,8 +300,6 @@ class Device:
     def _note(self, name: str, data: bytes) -> None:
         self.ledger.wrote(self.name, name, data)
         self.touched = True
-        if self.user is not None:
-            self.own_up()
 
     def tree(self) -> Tree:
         return tree(self.root)
@@ -336,15 +328,15 @@ class World:
         self.others: list[Hub] = []
         self.checked = False
 
-    def bare(self, name: str, user: int | None = None) -> Device:
+    def bare(self, name: str, mortal: bool = False) -> Device:
         """Make a device that is not tied yet."""
-        device = Device(self.base / name, name, self.ledger, user)
+        device = Device(self.base / name, name, self.ledger, mortal)
         self.devices.append(device)
         return device
 
-    def device(self, name: str, user: int | None = None) -> Device:
+    def device(self, name: str, mortal: bool = False) -> Device:
         """Make a device, tied and running."""
-        device = self.bare(name, user)
+        device = self.bare(name, mortal)
         device.init(self.hub.invite())
         device.start()
         return device

@@ -1,4 +1,4 @@
-"""P1 as a ledger: what people wrote, what they took away again themselves, and what must therefore still be somewhere."""
+"""P1 as a ledger: what people wrote, what they took away themselves, and what must therefore still be somewhere."""
 
 from dataclasses import dataclass, field
 

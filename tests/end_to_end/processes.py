@@ -15,6 +15,14 @@ import syncd
 SYNCD = (sys.executable, "-m", "syncd.cli.main")
 REPOSITORY = Path(syncd.__file__).resolve().parents[1]
 PATIENCE = 60.0
+
+# Root reads what nobody may read. Without these two capabilities it is a user like any other: prctl(PR_CAPBSET_DROP).
+MORTAL = (
+    "import ctypes, os, sys\n"
+    "prctl = ctypes.CDLL(None, use_errno=True).prctl\n"
+    "assert all(prctl(24, capability, 0, 0, 0) == 0 for capability in (1, 2)), os.strerror(ctypes.get_errno())\n"
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
 TAIL = 4000
 
 T = TypeVar("T")
@@ -39,21 +47,21 @@ class Ran:
 
 
 class Process:
-    """One long-running syncd process. *user* is the user id it runs as."""
+    """One long-running syncd process. *mortal*: it may not read what is locked, even when root runs it."""
 
     def __init__(
         self,
         arguments: Sequence[str],
         env: Mapping[str, str],
         log: Path,
-        user: int | None = None,
+        mortal: bool = False,
         cwd: Path | None = None,
     ) -> None:
         self.log = log
         with log.open("ab") as file:
             self._popen = subprocess.Popen(
-                [*SYNCD, *arguments], env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=cwd or "/",
-                start_new_session=True, **_identity(user),
+                [*_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=cwd or "/",
+                start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -90,13 +98,11 @@ class Process:
         return self.log.read_text(errors="replace")
 
 
-def command(
-    arguments: Sequence[str], env: Mapping[str, str], user: int | None = None, patience: float = PATIENCE
-) -> Ran:
+def command(arguments: Sequence[str], env: Mapping[str, str], mortal: bool = False, patience: float = PATIENCE) -> Ran:
     """Run one syncd command to its end."""
     done = subprocess.run(
-        [*SYNCD, *arguments], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience,
-        check=False, cwd="/", **_identity(user),
+        [*_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience,
+        check=False, cwd="/",
     )  # fmt: skip
     return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
@@ -125,5 +131,5 @@ def tail(log: Path) -> str:
     return f"--- {log.name}\n{text[-TAIL:]}"
 
 
-def _identity(user: int | None) -> dict[str, object]:
-    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
+def _syncd(mortal: bool) -> tuple[str, ...]:
+    return (sys.executable, "-c", MORTAL, *SYNCD) if mortal and os.geteuid() == 0 else SYNCD

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.harness import Device, World
 from tests.end_to_end.processes import Ran, until
 
@@ -169,6 +167,7 @@ class _Nonsense(http.server.BaseHTTPRequestHandler):
         if code == 302:
             self.send_header("location", "http://127.0.0.1:9/login")
         self.send_header("content-length", str(len(body)))
+        self.send_header("connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -258,14 +257,13 @@ def test_status_answers_for_every_root_whatever_is_wrong_with_one(pair: Pair) ->
     world.checked = True
 
 
-@pytest.mark.parametrize("port_taken_by", ["another program"])
-def test_a_hub_whose_port_is_taken_says_so(world: World, port_taken_by: str) -> None:
+def test_a_hub_whose_port_is_taken_says_so(world: World) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         other = world.another_hub()
         ran = other.command("serve", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
-        one_line(ran, str(taken.getsockname()[1]), code=1)
+        one_line(ran, str(taken.getsockname()[1]))
     world.check_all()
 
 

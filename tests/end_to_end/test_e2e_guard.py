@@ -10,7 +10,6 @@ from tests.end_to_end.harness import Device, World
 from tests.end_to_end.processes import until
 
 Pair = tuple[World, Device, Device]
-NOBODY = 65534
 
 
 def fill(device: Device, folder: str, count: int) -> None:
@@ -148,7 +147,7 @@ def _wait_until_stopped(device: Device) -> None:
 
 
 def test_an_unreadable_folder_is_not_a_deleted_one(world: World) -> None:
-    a = world.device("a", NOBODY if os.geteuid() == 0 else None)
+    a = world.device("a", mortal=True)
     b = world.device("b")
     for name in ("locked/x.txt", "locked/deep/y.txt", "open/z.txt", "single.txt"):
         a.write(name, f"content of {name}")

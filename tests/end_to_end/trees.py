@@ -1,5 +1,6 @@
 """Folders as tests compare them: byte by byte, and every content that is anywhere in them (P1, P2)."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from blake3 import blake3
 
 OWN = b".syncd"
+LOOKS = 5
 
 Entry = tuple[str, bool, bytes]
 """Kind, executable bit, and what it holds: a content's hash, a symlink's target, nothing for a folder."""
@@ -57,6 +59,13 @@ def tree(root: Path, leave_out: Callable[[bytes], bool] = lambda _path: False) -
 
 def contents(root: Path) -> set[bytes]:
     """Return the hash of every content in a root, trash included."""
+    for _ in range(LOOKS):
+        with contextlib.suppress(FileNotFoundError):  # a daemon tends its trash while we look: look again
+            return _contents(root)
+    return _contents(root)
+
+
+def _contents(root: Path) -> set[bytes]:
     out = set()
     trash = root / ".syncd" / "trash"
     for start in (root, *([trash] if trash.is_dir() else [])):

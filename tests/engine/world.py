@@ -117,8 +117,8 @@ class Device:
 
     def start(self) -> None:
         """Start the device's engine; what a former one had in memory is gone."""
-        self.fs = PosixFs(str(self.root), expected=self.identity)
-        self.wire = Wire(self.hub.authenticate(self.enrolled.token))
+        self.fs = self.open_fs()
+        self.wire = self.open_wire()
         self.db = Database.open(str(self.base / "syncd.db"), clock=self.time)
         self.looker = Looker(self.fs, self.time)
         self.lister = Lister(self.wire)  # type: ignore[arg-type]
@@ -144,6 +144,12 @@ class Device:
             self.db, self.time, self.luck, self, self.settings, facts, self.keeper, self._reply, self._log
         )
         self.deadline = self.engine.start()
+
+    def open_fs(self) -> PosixFs:
+        return PosixFs(str(self.root), expected=self.identity)
+
+    def open_wire(self) -> Wire:
+        return Wire(self.hub.authenticate(self.enrolled.token))
 
     def _ignored(self, path: tuple[str, ...], directory: bool) -> bool:
         return self.engine.decider.rules.ignored(path, directory)

@@ -30,6 +30,7 @@ CREATE TABLE node (
     r_detail     TEXT NOT NULL DEFAULT '',
     r_parent     INTEGER,
     r_name       TEXT,
+    r_fold       TEXT,    -- the name without case and normal form; NULL when the name is that itself
     r_hash       BLOB,
     r_executable INTEGER NOT NULL DEFAULT 0,
     r_size       INTEGER NOT NULL DEFAULT 0,
@@ -44,6 +45,7 @@ CREATE TABLE node (
     l_detail     TEXT NOT NULL DEFAULT '',
     l_parent     INTEGER,
     l_name       TEXT,
+    l_fold       TEXT,
     l_hash       BLOB,
     l_executable INTEGER NOT NULL DEFAULT 0,
     l_size       INTEGER NOT NULL DEFAULT 0,
@@ -80,6 +82,8 @@ CREATE UNIQUE INDEX node_by_node_id ON node (node_id) WHERE node_id IS NOT NULL;
 CREATE INDEX node_l_place ON node (l_parent, l_name) WHERE l_parent IS NOT NULL;
 CREATE INDEX node_r_place ON node (r_parent, r_name) WHERE r_parent IS NOT NULL;
 CREATE INDEX node_s_place ON node (s_parent, s_name) WHERE s_parent IS NOT NULL;
+CREATE INDEX node_l_fold ON node (l_parent, l_fold) WHERE l_fold IS NOT NULL;
+CREATE INDEX node_r_fold ON node (r_parent, r_fold) WHERE r_fold IS NOT NULL;
 CREATE INDEX node_l_ino ON node (l_ino, l_dev) WHERE l_ino IS NOT NULL;
 CREATE INDEX node_vanished ON node (l_hash) WHERE l_presence = 'absent' AND l_hash IS NOT NULL;
 CREATE INDEX node_listed ON node (r_gen) WHERE r_presence <> 'absent';
