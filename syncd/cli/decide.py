@@ -39,11 +39,11 @@ def conflicts(roots: tuple[str, ...], as_json: bool, everything: bool) -> int:
             say(f"    {row.copy_path}")
     still_open = any(row.resolution is None for _, row in found)
     if still_open and not as_json:
-        say("\nsyncd resolve ID keeps both as they are; --mine keeps the copy's content, --theirs the path's (see --help)")
+        say("\nsyncd resolve ID keeps both; --mine keeps the copy's content, --theirs the path's")
     return 3 if still_open else 0
 
 
-@click.command(epilog="\b\nExamples:\n  syncd resolve 4\n  syncd resolve 4 --mine\n  syncd resolve all --root ~/Sync")
+@click.command(epilog="\b\nExamples:\n  syncd resolve 4 --mine\n  syncd resolve all --root ~/Sync")
 @click.argument("conflict", metavar="ID|all")
 @click.option("--both", "resolution", flag_value="keep both", default="keep both", help="Keep both files (the default).")
 @click.option("--mine", "resolution", flag_value="keep mine", help="The conflicted copy's content takes the path.")

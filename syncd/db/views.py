@@ -255,6 +255,7 @@ def _checked(path: str, how: str) -> apsw.Connection:
     connection = apsw.Connection(f"file:{quote(os.path.abspath(path))}?{how}", flags=flags)
     try:
         connection.set_busy_timeout(_BUSY_MS)
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # as the writer's: statements are prepared once
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
         newest = shipped_migrations()[-1][0]

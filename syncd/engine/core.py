@@ -386,9 +386,10 @@ class Engine:
         if not self.looks.proven or self.looks.completed == 0:
             return
         with self.desk.db.transaction(durable=True):
-            jobs = self.dispatcher.work(Side.LOCAL, deletes=True)
+            judged = not self._plans_left
+            jobs = self.dispatcher.work(Side.LOCAL, deletes=True, judged=judged)
             if self.pulls.online and self._rules_are_in_force():
-                jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet)
+                jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet, judged=judged)
             for job in jobs:
                 self.desk.send(job)
         self.desk.flush()

@@ -23,10 +23,11 @@ class Dispatcher:
 
     desk: Desk
 
-    def work(self, side: Side, *, deletes: bool) -> list[ApplyJob | SendJob]:
+    def work(self, side: Side, *, deletes: bool, judged: bool) -> list[ApplyJob | SendJob]:
         """Return jobs for what is ready and fits; call inside a durable transaction, then send them.
 
-        *deletes* False holds back remote deletes while a walk could still find where things moved to.
+        *deletes* False holds back remote deletes while a walk could still find where things moved to. *judged* False
+        holds back all that removes or replaces content: the guard has not seen the whole of it yet (P8).
         """
         lane, width = (
             (Lane.APPLY, self.desk.settings.apply_width)
@@ -40,6 +41,8 @@ class Dispatcher:
         chosen = [q for q in ready if q.op.node not in self.desk.running]
         if not deletes:
             chosen = [q for q in chosen if q.op.type is not OpType.REMOTE_DELETE]
+        if not judged:
+            chosen = [q for q in chosen if not q.op.destructive]
         jobs: list[ApplyJob | SendJob] = []
         for batch in self._batches(chosen)[:room]:
             assignments = [a for queued in batch if (a := self._assign(queued)) is not None]

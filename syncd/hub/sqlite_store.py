@@ -121,6 +121,8 @@ class SqliteStore:
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path))
         connection.set_busy_timeout(BUSY_MS)
+        # Else each new value bound beside a partial index has the statement prepared again, at many times its cost.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         return connection

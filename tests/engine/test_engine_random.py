@@ -1,4 +1,4 @@
-"""Random people on two or three devices, with cuts and crashes in between: nothing is lost and all converge (P1, P2)."""
+"""Random people on two or three devices, with cuts and crashes: nothing is lost and all converge (P1, P2)."""
 
 import os
 import random
@@ -119,9 +119,7 @@ def test_p1_p2_random_people_with_cuts_and_crashes(make_world: Callable[..., Wor
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + CASES // 3))
-def test_p4_one_person_at_one_device_never_sees_a_conflicted_copy(
-    make_world: Callable[..., World], seed: int
-) -> None:
+def test_p4_one_person_at_one_device_never_sees_a_conflicted_copy(make_world: Callable[..., World], seed: int) -> None:
     world = make_world("ann", "bob")
     person, luck = Person(seed), random.Random(seed)
     for _ in range(12):

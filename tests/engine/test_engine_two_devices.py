@@ -328,7 +328,7 @@ def test_a_two_level_conflict_on_a_conflicted_copy_does_not_nest(two: World) -> 
 
 
 def test_p4_killed_at_any_step_and_started_again_ends_the_same(make_world: Callable[..., World]) -> None:
-    for stop in range(0, 24):
+    for stop in range(24):
         world = make_world("ann", "bob")
         ann, bob = pair(world)
         ann.write("d/a", "one")

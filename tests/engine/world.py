@@ -239,7 +239,8 @@ class Device:
         ]
         looks = self.engine.looks
         return (
-            f"ops={ops} jobs={[type(j).__name__ for j in self.jobs]} quiet={looks.quiet} pulls={self.engine.pulls.quiet}"
+            f"ops={ops} jobs={[type(j).__name__ for j in self.jobs]} quiet={looks.quiet}"
+            f" pulls={self.engine.pulls.quiet}"
             f" detail={self.engine.pulls.detail} plan={self.engine._planning()} live={self.engine.live}"
             f" log={self.log[-5:]} walks={looks.walks} coalescer={looks.coalescer.next_due()}"
             f" running={self.engine.desk.running} deadline={self.deadline} hashing={looks.hashing}"
@@ -333,7 +334,9 @@ class World:
         self.time.ahead += 1.0
         device.wait(expect=code)  # what was read while it was young is read once more (the racy rule)
         commits, opened = len(device.wire.commits), device.fs.opened
-        assert not device.db.nodes.disagreeing(0, 10), [device.db.nodes.node(k) for k in device.db.nodes.disagreeing(0, 3)]
+        assert not device.db.nodes.disagreeing(0, 10), [
+            device.db.nodes.node(k) for k in device.db.nodes.disagreeing(0, 3)
+        ]
         device.wait(expect=code)
         assert len(device.wire.commits) == commits
         assert device.fs.opened - opened <= 1  # the ignore rules, when they are young
