@@ -9,13 +9,15 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check -q
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help up install dev test lint types contracts unit format lock clean
+.PHONY: help up install dev test lint types contracts unit kill200 acceptance format lock clean
 
 help:
 	@echo "make up [ROOT=folder]   install, then run a hub and the daemon on ~/Sync (or ROOT), and print an invite"
 	@echo "make install            install into .venv; then $(BIN)/syncd --help"
 	@echo "make test               lint, types, import contracts and all tests"
 	@echo "make lint               lint, format check, types and import contracts only"
+	@echo "make kill200            kill -9 daemons and hub 200 times under load, twice; SYNCD_SEED, SYNCD_KILLS choose others"
+	@echo "make acceptance         measure the marks of the first release (Linux; 3 GB of scratch, ten minutes)"
 	@echo "make format             put the code into its format"
 	@echo "make lock               resolve the lock files again (needs Python 3.11)"
 	@echo "make clean              remove .venv and caches"
@@ -77,6 +79,14 @@ lint: dev
 
 unit: dev
 	@$(BIN)/pytest -n 2 -m "not soak"
+
+# One run where one device edits, one where both do, each with SYNCD_KILLS kills. The same SYNCD_SEED repeats what
+# people do and who is killed.
+kill200: dev
+	@$(BIN)/pytest -s -x -m soak tests/soak
+
+acceptance: dev
+	@$(BIN)/python bench/acceptance.py
 
 types: dev
 	@$(BIN)/mypy

@@ -99,6 +99,14 @@ class RootIdentity:
     ino: int
 
 
+class Durable(Protocol):
+    """Something open whose state on disk can be asked for: a file's content, a directory's entries."""
+
+    def sync(self) -> None:
+        """Make it durable (fsync; F_FULLFSYNC on macOS)."""
+        ...
+
+
 class ReadFile(Protocol):
     """An open file, read at offsets. Close it, or use it as a context manager."""
 
@@ -127,7 +135,12 @@ class WriteFile(Protocol):
         ...
 
     def finish(self, mtime_ns: int, mode: int) -> Stat:
-        """Set mode and mtime, make content and inode durable, and return the final stat. The file stays open."""
+        """Set mode and mtime and return the final stat. The file stays open, and is durable only after ``sync`` or
+        ``LocalFs.make_durable``."""
+        ...
+
+    def sync(self) -> None:
+        """Make content and inode durable; raises NoSpace when that is when the disk turns out to be full."""
         ...
 
     def stat(self) -> Stat: ...
@@ -232,8 +245,8 @@ class LocalFs(Protocol):
         """Open (creating, 0700) a directory below ``.syncd`` of the root: ``own("trash", op)``."""
         ...
 
-    def make_durable(self, files: Sequence[ReadFile]) -> None:
-        """Make the content of all *files* durable: one syncfs for a large batch, fsync otherwise."""
+    def make_durable(self, opened: Sequence[Durable]) -> None:
+        """Make all of *opened*, files and directories, durable: one syncfs for a large batch, fsync otherwise."""
         ...
 
     def free_bytes(self) -> int:

@@ -124,12 +124,15 @@ class PosixWriteFile(_Open):
             rest = rest[written:]
 
     def finish(self, mtime_ns: int, mode: int) -> Stat:
-        """Set mode (less the umask) and mtime, make all of it durable, and return the final stat."""
+        """Set mode (less the umask) and mtime, and return the final stat."""
         os.fchmod(self._fd, mode & 0o777 & ~self._umask)
         self._set_mtime(clamp_ns(mtime_ns))
+        return self.stat()
+
+    def sync(self) -> None:
+        """Make content and inode durable."""
         with full_disk_is_no_space("making a file durable"):
             syscalls.sync_file(self._fd)
-        return self.stat()
 
     def _set_mtime(self, mtime_ns: int) -> None:
         # Kernels clamp to what the file system holds; those that refuse instead get the range all of them hold.

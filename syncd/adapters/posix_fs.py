@@ -28,14 +28,14 @@ from syncd.adapters.posix_marker import (
 from syncd.adapters.posix_probe import alone, exchanges, probe
 from syncd.model.errors import RootGone, Usage
 from syncd.model.path import RESERVED, RelPath, is_reserved, shown
-from syncd.ports import ReadFile, RootIdentity, Traits
+from syncd.ports import Durable, RootIdentity, Traits
 
 __all__ = ["PosixFs", "check_root", "probe_traits", "read_marker", "tie_root"]
 
 _STAGING: Final = "staging"
 _PROBE: Final = "probe"
-_MANY_FILES: Final = 16
-"""From here on one syncfs is cheaper than an fsync for each file."""
+_MANY: Final = 16
+"""From here on one syncfs is cheaper than an fsync for each file and directory."""
 
 
 class PosixFs:
@@ -153,9 +153,9 @@ class PosixFs:
             here.sync()
         return here.child(name)
 
-    def make_durable(self, files: Sequence[ReadFile]) -> None:
-        """Make the content of all *files* durable: one syncfs for a large batch, fsync otherwise."""
-        if len(files) >= _MANY_FILES:
+    def make_durable(self, opened: Sequence[Durable]) -> None:
+        """Make all of *opened*, files and directories, durable: one syncfs for a large batch, fsync otherwise."""
+        if len(opened) >= _MANY:
             root = self._open_proven()
             try:
                 with full_disk_is_no_space("making files durable"):
@@ -163,9 +163,9 @@ class PosixFs:
                         return
             finally:
                 os.close(root)
-        for file in files:
-            with full_disk_is_no_space("making a file durable"):
-                file.sync()
+        for each in opened:
+            with full_disk_is_no_space("making files durable"):
+                each.sync()
 
     def free_bytes(self) -> int:
         """Return the bytes that may still be written by an ordinary user."""

@@ -45,7 +45,7 @@ def conflicts(roots: tuple[str, ...], as_json: bool, everything: bool) -> int:
 
 @click.command(epilog="\b\nExamples:\n  syncd resolve 4 --mine\n  syncd resolve all --root ~/Sync")
 @click.argument("conflict", metavar="ID|all")
-@click.option("--both", "resolution", flag_value="keep both", default="keep both", help="Keep both files (the default).")
+@click.option("--both", "resolution", flag_value="keep both", default="keep both", help="Keep both (the default).")
 @click.option("--mine", "resolution", flag_value="keep mine", help="The conflicted copy's content takes the path.")
 @click.option("--theirs", "resolution", flag_value="keep theirs", help="The path stays as it is; the copy goes.")
 @click.option("--root", metavar="ROOT", help="The folder, when several are tied.")

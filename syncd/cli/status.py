@@ -1,6 +1,7 @@
 """`syncd status` and `syncd wait`: what is in sync, what is not, why, and what happens next (P12)."""
 
 import time
+from collections import Counter
 from typing import Any
 
 import click
@@ -14,6 +15,8 @@ from syncd.model.path import shown
 from syncd.service.roots import RootRecord, Roots
 
 SHOWN = 20
+ALIKE_SHOWN = 3
+"""How many entries with one and the same reason are shown."""
 _INK = {"in sync": Ink.GOOD, "offline": Ink.WAIT, "paused": Ink.WAIT, "stopped": Ink.BAD}
 
 
@@ -186,6 +189,8 @@ def _phase(root: dict[str, Any]) -> str:
     if live is None:
         return paint("paused" if root["paused"] else "", Ink.WAIT)
     phase = str(live["phase"])
+    if phase == "in sync" and waits(root):  # nothing moves, but not everything is the same on both sides
+        return paint("waits for you", Ink.WAIT, bold=True)
     text = paint(phase, _INK.get(phase), bold=True)
     if live["why"]:
         text += f": {shown(live['why'])}"
@@ -224,14 +229,18 @@ def _running(live: dict[str, Any]) -> list[str]:
 def _listed(title: str, entries: list[dict[str, Any]], kind: str | None) -> list[str]:
     if not entries:
         return []
-    rows = []
+    rows, alike, left = [], Counter[str](), 0
     for entry in entries[:SHOWN]:
+        alike[entry["why"]] += 1
+        if alike[entry["why"]] > ALIKE_SHOWN:  # thousands of held deletes say all the same
+            left += 1
+            continue
         why = entry["why"] + (f" ({entry['detail']})" if entry.get("detail") else "")
-        if entry.get("next_at"):
+        if entry.get("next_at") and entry.get("state") != "blocked":  # what is blocked waits for no time
             why += f", again {ahead(entry['next_at'])}"
         rows.append([entry[kind].replace("_", " ") if kind else "", entry["path"], shown(why)])
     lines = [f"  {title}:", *columns([row if kind else row[1:] for row in rows], indent=4)]
-    return lines if len(entries) < SHOWN else [*lines, "    ..."]
+    return lines if not left and len(entries) < SHOWN else [*lines, "    ... (all of it: syncd plan, or --json)"]
 
 
 def _watch(records: list[RootRecord]) -> int:

@@ -55,8 +55,6 @@ from syncd.ports import Chance, Clock, Workers
 PROVE_AGAIN = 10.0
 SWEEP_SOON = 5.0
 SWEEP_INTERVAL = 3600.0
-ABANDONED_KEPT = 30 * 86400.0
-"""Seconds for which the key of an op that may have happened stays known; R shows it with the next pull."""
 RULES_A_STEP = 1000
 BACKLOG_A_STEP = 500
 
@@ -106,6 +104,7 @@ class Engine:
         self._prove_at: float | None = None
         self._scan_at: float | None = None
         self._sweep_at: float | None = None
+        self._tend_at = 0.0  # from when on the last displaced content is old enough to be judged
         self._recovering = False
         self._backlog = 0
         self._rules_after: int | None = None
@@ -198,7 +197,8 @@ class Engine:
                         self.errands.take(result, assignment.op)
             if any(assignment.op.destructive or assignment.op.aside for assignment in ended.job.assignments):
                 # What was displaced is looked at again for late writers.
-                self._sweep_at = min(self._sweep_at or 1e18, self.desk.clock.monotonic() + SWEEP_SOON)
+                self._tend_at = self.desk.clock.monotonic() + SWEEP_SOON
+                self._sweep_at = min(self._sweep_at or 1e18, self._tend_at)
         self.settler.take(ended)
 
     def _take_rare(self, message: Message) -> None:
@@ -293,6 +293,7 @@ class Engine:
         if self.desk.db.meta.get("deep scan at") is None:
             self.desk.db.meta.set("deep scan at", str(now))
         self._scan_at = self.desk.clock.monotonic() + self.desk.settings.scan_interval
+        self.settler.may_be_permitted_now()
 
     def _job_failed(self, job: object, error: str) -> None:
         self.desk.log("a job failed; its work is put back", job=type(job).__name__, error=error)
@@ -371,9 +372,9 @@ class Engine:
             self.looks.prove()
         may_sweep = not self._unproven and self.looks.proven and not self._recovering
         if self._sweep_at is not None and now >= self._sweep_at and may_sweep:
-            self._sweep_at = now + SWEEP_INTERVAL
+            self._sweep_at = self._tend_at if self._tend_at > now else now + SWEEP_INTERVAL
             running = tuple(queued.key for queued in self.desk.db.queue.running())
-            self.desk.db.queue.prune(self.desk.clock.now() - ABANDONED_KEPT)
+            self.desk.db.forget_old(self.desk.clock.now())
             job = SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running)
             self.desk.send(job)
 

@@ -9,16 +9,18 @@ from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_sw
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
 from syncd.engine.receive import RemoteIntake
+from syncd.execute.ending import NOT_PERMITTED
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import ApplyJob, RecoverJob, SendJob
 from syncd.model.node import Absent, Fingerprint, Node, Place, Present, Reason, Tree, Unknown
 from syncd.model.observation import Ending, LocalAfter, OpResult, OpsEnded
-from syncd.model.op import Op, OpType, Side
+from syncd.model.op import Op, OpState, OpType, Side
 from syncd.model.remote import RemoteNode
 
 STALE_DELAY = 0.25
 STALE_MOST = 30.0
+PARKED_AT_ONCE = 1000
 MOVES = frozenset({OpType.LOCAL_MOVE, OpType.SET_ASIDE, OpType.LOCAL_SWAP})
 
 
@@ -197,6 +199,12 @@ class Settler:
             self.root_lost(result.error)
         elif result.error_class == "offline":
             self.went_offline(result.error, result.retry_after)
+
+    def may_be_permitted_now(self) -> None:
+        """Everything was looked at again: what was refused for want of permission gets another chance."""
+        for queued in self.desk.db.queue.in_state(OpState.FAILED, PARKED_AT_ONCE):
+            if queued.error_class == NOT_PERMITTED:
+                self.desk.db.queue.release(queued.id)
 
     def _tell(self, queued: QueuedOp, outcome: str, why: str) -> None:
         op = queued.op

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from syncd.execute.deleting import Deleting, Removing
 from syncd.execute.dirs import Dirs
-from syncd.execute.download import Want, stage_many
+from syncd.execute.download import Staged, Want, stage_many
 from syncd.execute.ending import ended
 from syncd.execute.placed import write_placed
 from syncd.execute.placing import Placing
@@ -38,7 +38,7 @@ class Work(Protocol):
         ...
 
     def record(self, dirs: Dirs) -> list[ReadFile]:
-        """Write down what is about to be done; return the files that must be durable first."""
+        """Write down what is about to be done; return the files that must be durable first, besides what was staged."""
         ...
 
     def act(self, dirs: Dirs) -> None:
@@ -145,8 +145,15 @@ class Group:
 
             self._each(dirs, check)
             self._stage(dirs, wants)
-        with Dirs(self._tools.fs) as dirs:
-            self._record(dirs)
+        try:
+            with Dirs(self._tools.fs) as dirs:
+                self._record(dirs)
+        finally:
+            for staged in self._staged(self._works):
+                staged.close()
+
+    def _staged(self, works: Sequence[Work]) -> list[Staged]:
+        return [work.staged for work in works if isinstance(work, Placing) and work.staged is not None]
 
     def _look_back(self, dirs: Dirs, work: Work) -> None:
         """An earlier attempt of this very op may have had its effect already: find out before doing it again."""
@@ -167,7 +174,8 @@ class Group:
                 work.staged = outcome
 
     def _record(self, dirs: Dirs) -> None:
-        """What is written down must be durable before the tree is touched, else a power loss leaves riddles (P4)."""
+        """What was staged and written down is durable before the tree is touched: else a power loss leaves half a file
+        (P5), or riddles (P4). One wait for all of the group."""
         durable: list[ReadFile] = []
         try:
             if any(isinstance(work, Placing) for work in self._left()):
@@ -180,8 +188,9 @@ class Group:
             }
             if placed:
                 durable.append(write_placed(dirs, placed, self._tools.clock.now(), self._tools.chance))
-            if durable:
-                self._tools.fs.make_durable(durable)
+            contents = [staged.file for staged in self._staged(self._left()) if staged.file is not None]
+            if durable or contents:
+                self._tools.fs.make_durable([*contents, *durable])
                 dirs.sync()
         finally:
             for file in durable:

@@ -62,8 +62,7 @@ def settle_deleted(tools: Tools, dirs: Dirs, assignment: Assignment, info: Info,
     entry = entry_of(dirs, assignment.key)
     data = entry.stat(DATA)
     if data is None or is_known(entry, data, info, doubt=doubt):
-        entry.sync()
-        return OpResult(assignment.op_id, Ending.DONE)
+        return OpResult(assignment.op_id, Ending.DONE)  # the entry is durable with the rest of the group
     ref, name = here(assignment)
     directory = dirs.proven(ref)
     displaced: tuple[Displaced, ...] = ()

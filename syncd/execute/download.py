@@ -19,18 +19,27 @@ from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Progress
 from syncd.model.path import shown_path
-from syncd.ports import Dir, ReadFile, Stat
+from syncd.ports import Dir, ReadFile, Stat, WriteFile
 
 EMPTY: Final = blake3(b"").digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Verified, durable content in staging. *moved* is the number of bytes that came over the network."""
+    """Verified content in staging. *moved* is the number of bytes that came over the network.
+
+    *file* is open where the content is not durable yet: a group of small ones becomes so at once.
+    """
 
     name: str
     stat: Stat
     moved: int
+    file: WriteFile | None = None
+
+    def close(self) -> None:
+        """Close the file; harmless when it was."""
+        if self.file is not None:
+            self.file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +146,20 @@ def _stage_single(
     try:
         if op.kind is Kind.SYMLINK:
             return Staged(name, _stage_symlink(tools, staging, name, data), moved)
-        with staging.create(name) as out:
-            out.write(data)
-            return Staged(name, out.finish(op.mtime_ns, mode_for(tools, assignment)), moved)
+        return _stage_file(tools, staging, name, assignment, data, moved)
     except (SyncdError, OSError) as error:
         drop(staging, name)
         return error
+
+
+def _stage_file(tools: Tools, staging: Dir, name: str, assignment: Assignment, data: bytes, moved: int) -> Staged:
+    out = staging.create(name)
+    try:
+        out.write(data)
+        return Staged(name, out.finish(assignment.op.mtime_ns, mode_for(tools, assignment)), moved, out)
+    except BaseException:
+        out.close()
+        raise
 
 
 def _stage_symlink(tools: Tools, staging: Dir, name: str, target: bytes) -> Stat:
@@ -189,7 +206,9 @@ def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
             if hasher.digest() != assignment.op.hash:
                 drop(staging, name)
                 raise Corrupt(f"the pieces of {shown_path(assignment.path)} do not make up the content they should")
-            staged = Staged(name, out.finish(assignment.op.mtime_ns, mode_for(tools, assignment)), moved)
+            stat = out.finish(assignment.op.mtime_ns, mode_for(tools, assignment))
+            out.sync()  # large enough to be worth a wait of its own, before what it replaces in staging goes
+            staged = Staged(name, stat, moved)
         for old in earlier:
             drop(staging, old)
     except (SyncdError, OSError) as error:

@@ -18,6 +18,9 @@ from syncd.model.job import Assignment
 from syncd.model.observation import Ending, OpResult
 from syncd.model.path import shown_path
 
+NOT_PERMITTED: Final = "not permitted"
+"""What the operating system forbids now, and may allow after the next `chmod`."""
+
 # The world is not as the op expected: something came, went, or is of another kind.
 _MOVED: Final = frozenset(
     {
@@ -77,7 +80,7 @@ def _judged_errno(number: int) -> tuple[Ending, str]:
     if number in _MOVED:
         return Ending.STALE, "outdated"
     if number in _FORBIDDEN:
-        return Ending.REFUSED, "not permitted"
+        return Ending.REFUSED, NOT_PERMITTED
     if number in _UNNAMEABLE:
         return Ending.REFUSED, "not possible here"
     if number in _FULL:

@@ -74,12 +74,12 @@ class Placing:
         durable: list[ReadFile] = []
         if op.kind is Kind.FILE:
             self._dress(dirs, directory, name, staged)
-            durable.append(dirs.own(STAGING).open(staged.name))
+            if staged.file is None:
+                durable.append(dirs.own(STAGING).open(staged.name))
         write_info(entry, self.info)
         durable.append(open_info(entry))
         dirs.own(STAGING).rename_new(staged.name, entry, DATA)
-        entry.sync()
-        return durable
+        return durable  # the entry itself becomes durable with the others of the group
 
     def act(self, dirs: Dirs) -> None:
         """Put the content in its place, if that is still as expected."""

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import time as real_time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from world import Device, Luck, Wire, World
 from syncd.adapters.posix_fs import PosixFs
 from syncd.engine.desk import EngineSettings
 from syncd.hub.core import Hub
-from syncd.model.errors import NoSpace, NotAuthorised, Offline, RootGone, Transient
+from syncd.model.errors import NoSpace, NotAuthorised, Offline, RootGone, SyncdError, Transient
 from syncd.model.job import ApplyJob, Job, LookJob, PollJob, SendJob
 from syncd.model.observation import (
     Ask,
@@ -30,9 +31,7 @@ from syncd.model.observation import (
     HintsLost,
     JobFailed,
     Message,
-    PollEnded,
     PullFailed,
-    PullFault,
     Unproven,
     Verb,
 )
@@ -213,9 +212,10 @@ class StormFs:
         self.call("own", None, ())
         return StormDir(self.inner.own(*names), self, None)
 
-    def make_durable(self, files: Sequence[StormFile]) -> None:
+    def make_durable(self, files: Sequence[StormFile | StormDir]) -> None:
         self.call("make_durable", None, ())
-        self.inner.make_durable([file._inner for file in files])  # type: ignore[misc]
+        bare = [each.inner if isinstance(each, StormDir) else each._inner for each in files]
+        self.inner.make_durable(bare)  # type: ignore[arg-type]
 
     def free_bytes(self) -> int:
         self.call("free_bytes", None, ())
@@ -253,7 +253,7 @@ class StormWire(Wire):
         if self.cut or luck.random() < weather.cut:
             raise Offline("the hub cannot be reached") if luck.random() < 0.8 else Transient("busy", 2.0)
         session = storm.hub.authenticate(self.device.enrolled.token)
-        out = getattr(session, name)(*given)
+        out = session.changed(str(given[0])) if name == "wait" else getattr(session, name)(*given)
         if name == "get_chunks":
             out = iter(list(out))
         if name == "commit":
@@ -379,15 +379,12 @@ class StormDevice(Device):
     def _poll(self, job: PollJob) -> None:
         """The long poll: ends when there is something, or now and then."""
         try:
-            changed = bool(self.wire.call("changed", (job.cursor,)))  # type: ignore[attr-defined]
-        except Crash:
-            raise
-        except Exception:  # noqa: BLE001 - the lister knows what each error means
             answer = self.lister.poll(job)
-            self.step([answer if isinstance(answer, PullFailed) else PullFailed(job, PullFault.OFFLINE, "cut")])
+        except Crash:
+            self.restart()
             return
-        if changed or self.storm.luck.random() < 0.1:
-            self.step([PollEnded(job, changed)])
+        if isinstance(answer, PullFailed) or answer.changed or self.storm.luck.random() < 0.1:
+            self.step([answer])
         else:
             self.jobs.append(job)
 
@@ -406,7 +403,8 @@ class StormDevice(Device):
         except (RootGone, OSError) as error:
             yield Unproven(str(error)) if type(job).__name__ == "ProveJob" else JobFailed(job, repr(error))
         except Exception as error:  # noqa: BLE001 - a worker outlives any job; the engine is told
-            self.storm.failed_jobs.append(f"{type(job).__name__}: {error!r}")
+            if not isinstance(error, SyncdError):
+                self.storm.failed_jobs.append(f"{type(job).__name__}: {error!r} {traceback.format_exc()[-600:]}")
             yield JobFailed(job, repr(error))
 
     def go_on(self, running: Running) -> None:

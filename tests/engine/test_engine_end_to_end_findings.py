@@ -37,3 +37,26 @@ def test_what_the_remotes_ignore_rules_name_is_never_uploaded_on_a_first_link(ma
     uploaded = [getattr(mutation, "place", None) or mutation for mutation in b.wire.commits]
     assert len(b.wire.commits) == 1, uploaded
     assert b.read("secret.txt") == "never leaves"
+
+
+def test_p1_late_writes_are_found_soon_however_many_deletes_follow_each_other(make_world: Make) -> None:
+    """A sweep that comes too early for an entry is followed by one in time, not by the one an hour later."""
+    world = make_world("a", "b")
+    a, b = world.devices
+    for number in range(2):
+        a.write(f"log {number}", "line 1\n")
+    a.write("stays", "here")
+    world.settle()
+    with b.path("log 1").open("ab", buffering=0) as late:
+        a.remove("log 0")
+        world.settle()
+        b.time.ahead += 3.0
+        a.remove("log 1")
+        world.settle()
+        late.write(b"line 2\n")
+    before = b.time.now()
+    while b.time.now() < before + 30.0 and not any("conflicted copy" in name for name in b.tree()):
+        if not b.one():
+            b.time.ahead += 0.5
+    (copy,) = (name for name in b.tree() if name.startswith("log"))
+    assert b.read(copy) == "line 1\nline 2\n"

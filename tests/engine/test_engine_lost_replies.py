@@ -9,9 +9,11 @@ from collections.abc import Callable
 import pytest
 from world import Device, World
 
+from syncd.db.connection import RETENTION
 from syncd.model.conflict import is_conflicted_copy
 from syncd.model.errors import Offline
 from syncd.model.observation import Ask, Hints, Verb
+from syncd.model.op import OpState
 
 Deed = Callable[[Device], None]
 
@@ -115,3 +117,22 @@ def notices(device: Device) -> None:
     for _ in range(60):
         if not device.one() and device.deadline is not None:
             device.time.ahead += min(1.0, max(0.0, device.deadline - device.time.monotonic()))
+
+
+def test_what_is_over_is_forgotten_after_its_retention(make_world: Callable[..., World]) -> None:
+    world = make_world("ann", "bob")
+    ann = world.devices[0]
+    ann.write("old", "before")
+    world.settle()
+    write("old", "one")(ann)
+    cut_after_commit(ann)
+    write("old", "two")(ann)
+    notices(ann)
+    ann.wire.cut = False
+    world.settle()
+    assert ann.db.activity.recent(10)
+    assert ann.db.queue.counts()[OpState.DONE], "the test needs an op that was abandoned"
+    world.time.ahead += RETENTION + 86400
+    world.settle()
+    assert not ann.db.activity.recent(10)
+    assert not ann.db.queue.counts()[OpState.DONE]

@@ -302,6 +302,14 @@ class World:
 
     def settle(self, *, expect: int | None = 0, rounds: int = 8) -> None:
         """Let every device settle, until a whole round changes nothing (P2), then check P2 and P3."""
+        self.settle_all(expect=expect, rounds=rounds)
+        for device in self.devices[1:]:
+            assert device.tree() == self.devices[0].tree()
+        for device in self.devices:
+            self.check_p3(device)
+
+    def settle_all(self, *, expect: int | None = None, rounds: int = 8) -> None:
+        """Let every device settle, until a whole round changes nothing."""
         before: list[dict[str, str]] = []
         for _ in range(rounds):
             for device in self.devices:
@@ -310,10 +318,6 @@ class World:
             if now == before:
                 break
             before = now
-        for device in self.devices[1:]:
-            assert device.tree() == self.devices[0].tree()
-        for device in self.devices:
-            self.check_p3(device)
 
     def _settle_one(self, device: Device, expect: int | None) -> None:
         if expect is None:

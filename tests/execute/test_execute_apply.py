@@ -402,9 +402,29 @@ def test_p4_durable_before_and_after_the_change(world: World) -> None:
     world.fs.before = calls.append
     assert set(endings(world.apply(*assignments))) == {Ending.DONE}
     first, last = calls.index("exchange"), len(calls) - 1 - calls[::-1].index("rename_new")
-    assert max(n for n, call in enumerate(calls) if call == "finish") < calls.index("make_durable") < first
-    assert "sync" in calls[calls.index("make_durable") : first]
-    assert calls[max(first, last) :].count("sync") >= 3
+    durable = [n for n, call in enumerate(calls) if call == "make_durable"]  # contents, then directories
+    assert max(n for n, call in enumerate(calls) if call == "finish") < durable[0] < durable[1] < first
+    assert durable[-1] > max(first, last)
+
+
+@pytest.mark.parametrize("what", ["new", "replaced", "deleted"])
+def test_p5_many_small_ops_become_durable_together(world: World, what: str) -> None:
+    """Content before any rename, entries before any result; and no wait for each file by itself."""
+    names = [f"{number:03}" for number in range(60)]
+    if what != "new":
+        for name in names:
+            world.write(name, b"old")
+    assignments = [
+        world.delete(name) if what == "deleted" else world.download(name, b"new " + name.encode()) for name in names
+    ]
+    calls: list[str] = []
+    world.fs.before = calls.append
+    assert set(endings(world.apply(*assignments))) == {Ending.DONE}
+    durable = [n for n, call in enumerate(calls) if call == "make_durable"]
+    moved = [n for n, call in enumerate(calls) if call == ("exchange" if what == "replaced" else "rename_new")][-60:]
+    assert max((n for n, call in enumerate(calls) if call == "finish"), default=0) < durable[0] < durable[1] < moved[0]
+    assert moved[-1] < durable[-1]
+    assert len(durable) + calls.count("sync") < 10
 
 
 # --- late writers -----------------------------------------------------------------------------------------------

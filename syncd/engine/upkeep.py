@@ -1,0 +1,88 @@
+"""What comes round by itself: sweeps of the trash, records past their retention, folders that cannot be watched.
+
+Owns only when; the sweep is an executor's, a look is the looks', and nothing here decides about a file.
+"""
+
+from dataclasses import dataclass, field
+
+from syncd.engine.desk import Desk
+from syncd.engine.looks import Looks
+from syncd.model.job import SweepJob
+from syncd.model.node import Tree
+from syncd.model.observation import Unwatched
+from syncd.model.path import RelPath
+
+SWEEP_SOON = 5.0
+SWEEP_INTERVAL = 3600.0
+UNWATCHED_INTERVAL = 60.0
+ABANDONED_KEPT = 30 * 86400.0
+"""Seconds for which the key of an op that may have happened stays known; R shows it with the next pull."""
+FORGET_A_STEP = 2000
+ACTIVITY_KEPT = 10
+"""Rows of the activity that are kept however old they are."""
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """The engine's slow timers. Times are monotonic seconds."""
+
+    desk: Desk
+    looks: Looks
+    unwatched: dict[RelPath, None] = field(default_factory=dict)
+    sweep_at: float | None = None
+    poll_at: float | None = None
+
+    def sweep_soon(self) -> None:
+        """Something was displaced, or we just started: tend the trash in a moment."""
+        soon = self.desk.clock.monotonic() + SWEEP_SOON
+        self.sweep_at = soon if self.sweep_at is None else min(self.sweep_at, soon)
+
+    def hear(self, unwatched: Unwatched) -> None:
+        """Some directories cannot be watched: they are looked at regularly instead."""
+        self.unwatched.update(dict.fromkeys(unwatched.directories))
+        if self.poll_at is None:
+            self.poll_at = self.desk.clock.monotonic() + UNWATCHED_INTERVAL
+
+    def watch_begins(self) -> None:
+        """Another watcher begins: what the last one could not watch is void."""
+        self.unwatched.clear()
+        self.poll_at = None
+
+    def work(self, *, may_look: bool, recovering: bool) -> None:
+        """Do what is due; *may_look* tells that the root is proven."""
+        now = self.desk.clock.monotonic()
+        if self.poll_at is not None and now >= self.poll_at:
+            self._poll(may_look)
+        if self.sweep_at is not None and now >= self.sweep_at and may_look and not recovering:
+            self.sweep_at = now + SWEEP_INTERVAL
+            running = tuple(queued.key for queued in self.desk.db.queue.running())
+            self.desk.send(SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running))
+            self._forget()
+
+    def dues(self) -> list[float]:
+        """Return when to be called again."""
+        return [due for due in (self.sweep_at, self.poll_at) if due is not None]
+
+    def _poll(self, may_look: bool) -> None:
+        self.poll_at = self.desk.clock.monotonic() + UNWATCHED_INTERVAL
+        if not may_look or self.looks.walks or not self.looks.adhoc.over:
+            return  # a walk is under way and sees them
+        found = [(path, self.desk.db.nodes.find(Tree.LOCAL, path)) for path in sorted(self.unwatched)]
+        self.unwatched = dict.fromkeys(path for path, key in found if key is not None)  # the others are not there now
+        if not self.unwatched:
+            self.poll_at = None
+        self.looks.descend([key for _, key in found if key is not None], None)
+
+    def _forget(self) -> None:
+        """Forget records past their retention, a bounded number at a time (P11); the rest with a sweep soon after."""
+        db, settings, now = self.desk.db, self.desk.settings, self.desk.clock.now()
+        # What the guard counts (P8) stays however short the retention is.
+        before = now - max(settings.activity_retention, settings.guard_window)
+        more = db.activity.prune(before, ACTIVITY_KEPT, FORGET_A_STEP) == FORGET_A_STEP
+        db.runs.prune(now, seconds=settings.activity_retention)
+        db.commands.prune(before)
+        db.conflicts.prune(before)
+        db.decisions.prune(before)
+        db.queue.prune(now - ABANDONED_KEPT)
+        if more:
+            self.sweep_soon()
