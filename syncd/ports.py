@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from syncd.model.job import Job
 from syncd.model.node import Fingerprint, Kind
 from syncd.model.path import RelPath
@@ -58,8 +60,7 @@ class Workers(Protocol):
 # --- the local file system --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(msgspec.Struct, frozen=True, gc=False):
     """What the file system says of one name. *kind* is None for what can never be a node (FIFO, socket, device)."""
 
     kind: Kind | None
@@ -68,8 +69,7 @@ class Stat:
     links: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One name of a directory listing; *stat* is None when it vanished meanwhile or could not be read."""
 
     name: str

@@ -84,6 +84,12 @@ class TrashSection(Section, frozen=True):
     retention: Span = Span(30 * DAY)
 
 
+class ActivitySection(Section, frozen=True):
+    """``[activity]``: how long what was done, asked for and decided is remembered."""
+
+    retention: Span = Span(30 * DAY)
+
+
 class DiskSection(Section, frozen=True):
     """``[disk]``: downloads stop before the disk has less than this left."""
 
@@ -111,6 +117,7 @@ class Settings(Section, frozen=True):
     scan: ScanSection = ScanSection()
     guard: GuardSection = GuardSection()
     trash: TrashSection = TrashSection()
+    activity: ActivitySection = ActivitySection()
     disk: DiskSection = DiskSection()
     parallel: ParallelSection = ParallelSection()
     remote: RemoteSection = RemoteSection()
@@ -152,6 +159,7 @@ def _out_of_range(settings: Settings) -> list[tuple[list[str], str]]:
         "guard.size": 1,
         "guard.window": 1.0,
         "trash.retention": HOUR,
+        "activity.retention": HOUR,
         "remote.poll": 1.0,
     }
     for dotted, low in least.items():

@@ -5,6 +5,7 @@ A content of one chunk has no manifest: its chunk's hash is its content's hash.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,16 @@ class Manifest:
     def size(self) -> int:
         """Size of the whole content, in bytes."""
         return sum(piece.size for piece in self.pieces)
+
+
+def located(pieces: Sequence[Piece]) -> tuple[tuple[bytes, int, int], ...]:
+    """Return (hash, offset, size) of each of *pieces*, which follow each other."""
+    found: list[tuple[bytes, int, int]] = []
+    offset = 0
+    for piece in pieces:
+        found.append((piece.hash, offset, piece.size))
+        offset += piece.size
+    return tuple(found)
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -6,7 +6,6 @@ Every name that came from a file system or a remote passes through ``shown`` bef
 import contextlib
 import json
 import os
-import shutil
 import sys
 import time
 import unicodedata
@@ -129,6 +128,8 @@ def progress_line() -> Iterator[Callable[["LiveStatus"], None]]:
 
     def show(live: "LiveStatus") -> None:
         if wanted:
+            import shutil  # brings every archive format there is; most commands show no progress
+
             click.echo(f"\r\x1b[K{progress_text(live)[: shutil.get_terminal_size().columns - 1]}", nl=False, err=True)
 
     try:

@@ -5,9 +5,8 @@ Owns how a question crosses the socket. Replies are read with bounds; what they 
 
 import json
 import socket
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from syncd.model.errors import Corrupt, Offline, Usage
 
@@ -18,8 +17,7 @@ class NoDaemon(Offline):
     """Nothing listens on the control socket: no daemon runs for this root."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the daemon answered; *code* is the exit code to use."""
 
     code: int

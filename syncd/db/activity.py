@@ -70,11 +70,12 @@ class Activity:
         count, size = self._execute(sql, (side.value, since)).fetchall()[0]
         return int(count), int(size)  # type: ignore[arg-type]
 
-    def prune(self, before: float, keep: int = 0) -> int:
-        """Forget rows older than *before*, always keeping the newest *keep*; returns how many went."""
+    def prune(self, before: float, keep: int = 0, limit: int = -1) -> int:
+        """Forget up to *limit* rows older than *before*, always keeping the newest *keep*; returns how many went."""
         self._execute(
-            "DELETE FROM activity WHERE at < ? AND id <= (SELECT coalesce(max(id), 0) FROM activity) - ?",
-            (before, keep),
+            "DELETE FROM activity WHERE id IN (SELECT id FROM activity WHERE at < ?"
+            " AND id <= (SELECT coalesce(max(id), 0) FROM activity) - ? ORDER BY id LIMIT ?)",
+            (before, keep, limit),
         )
         return self._connection.changes()
 

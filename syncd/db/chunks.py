@@ -1,12 +1,14 @@
 """Where pieces of content lie in local files: the chunk_cache table. A hint; whoever uses it verifies the hash."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
 from syncd.model.path import NodeKey
-from syncd.ports import Clock
+
+if TYPE_CHECKING:
+    from syncd.ports import Clock  # not imported for `syncd status`, which has 150 ms
 
 CHUNK_CAP: Final = 1_000_000
 """Most pieces remembered (about 100 MiB of database); the least recently used go first."""
@@ -37,15 +39,19 @@ class ChunkReader:
 class Chunks(ChunkReader):
     """The chunk_cache table, least recently used first out."""
 
-    def __init__(self, connection: apsw.Connection, clock: Clock, cap: int = CHUNK_CAP) -> None:
+    def __init__(self, connection: apsw.Connection, clock: "Clock", cap: int = CHUNK_CAP) -> None:
         super().__init__(connection)
         self._clock = clock
         self._cap = cap
 
     def put_many(self, node: NodeKey, pieces: Sequence[tuple[bytes, int, int]]) -> None:
         """Set the pieces of a node's content as (hash, offset, size), in place of those known before."""
-        now = self._clock.now()
         self.forget(node)
+        self.add(node, pieces)
+
+    def add(self, node: NodeKey, pieces: Sequence[tuple[bytes, int, int]]) -> None:
+        """Note more pieces of a node's content."""
+        now = self._clock.now()
         self._connection.executemany(
             "INSERT OR REPLACE INTO chunk_cache (hash, node, offset, size, used) VALUES (?, ?, ?, ?, ?)",
             [(piece, node, offset, size, now) for piece, offset, size in pieces[: self._cap]],
@@ -59,9 +65,14 @@ class Chunks(ChunkReader):
             "UPDATE chunk_cache SET used = ? WHERE hash = ?", [(now, piece) for piece in hashes]
         )
 
-    def forget(self, node: NodeKey) -> None:
-        """Forget all pieces of a node: its content changed or went."""
-        self._execute("DELETE FROM chunk_cache WHERE node = ?", (node,))
+    def forget(self, node: NodeKey, limit: int = -1) -> int:
+        """Forget up to *limit* (-1: all) pieces of a node whose content changed or went; returns how many."""
+        self._execute(
+            "DELETE FROM chunk_cache WHERE (hash, node, offset) IN"
+            " (SELECT hash, node, offset FROM chunk_cache WHERE node = ? ORDER BY hash, offset LIMIT ?)",
+            (node, limit),
+        )
+        return self._connection.changes()
 
     def count(self) -> int:
         """Return how many pieces are known; kept true by triggers."""

@@ -86,6 +86,11 @@ class Conflicts:
         """Note that a person has seen it."""
         self._execute("UPDATE conflict SET acknowledged = ? WHERE id = ? AND acknowledged IS NULL", (at, conflict_id))
 
+    def prune(self, before: float) -> int:
+        """Forget conflicts that were resolved before *before*; returns how many went."""
+        self._execute("DELETE FROM conflict WHERE resolved < ?", (before,))
+        return self._connection.changes()
+
     def _list(self, where: str, values: Row) -> list[Conflict]:
         return [
             Conflict(key, node, ConflictKind(str(kind)), *rest)  # type: ignore[arg-type]

@@ -27,9 +27,6 @@ from syncd.ports import Clock
 BUSY_SECONDS: Final = 10.0
 """How long to wait for another process's lock before giving up for now."""
 
-RETENTION: Final = 30 * 86400.0
-"""Seconds for which what is over stays known: activity, runs, commands, and keys of ops that may have happened."""
-
 _SIDECARS: Final = ("", "-wal", "-shm")
 
 
@@ -107,13 +104,6 @@ class Database:
             finally:
                 if durable:
                     execute("PRAGMA synchronous = NORMAL")
-
-    def forget_old(self, now: float) -> None:
-        """Forget what is over for longer than the retention; call it inside a transaction, every now and then."""
-        self.queue.prune(now - RETENTION)
-        self.activity.prune(now - RETENTION)
-        self.commands.prune(now - RETENTION)
-        self.runs.prune(now)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ The names of children, paths, orphans and listings are in ``structure``; this mo
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
@@ -22,9 +22,11 @@ from syncd.db.codec import (
     wide,
 )
 from syncd.db.structure import Structure
-from syncd.model.job import KnownEntry
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Present, Reason, State, Tree, Unknown, place_of
 from syncd.model.path import ROOT, NodeKey, fold
+
+if TYPE_CHECKING:
+    from syncd.model.job import KnownEntry
 
 _SELECT: Final = f"SELECT {NODE_COLUMNS} FROM node"
 _CHILDREN: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? ORDER BY {t.value}_name, id" for t in Tree}
@@ -155,7 +157,7 @@ class Nodes(Structure):
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
         return self._all(_VANISHED, (hash, kind.value))
 
-    def known(self, parent: NodeKey, names: Sequence[str] | None = None) -> tuple[KnownEntry, ...]:
+    def known(self, parent: NodeKey, names: Sequence[str] | None = None) -> "tuple[KnownEntry, ...]":
         """Return what L says of directory *parent* (all, or of *names*), by name and key.
 
         An entry whose state is unknown has no fingerprint here: it is to be reported however unchanged it is.
@@ -285,7 +287,9 @@ class Nodes(Structure):
         return [node_from(row) for row in self._execute(sql, values).fetchall()]
 
 
-def _known_entry(row: Columns) -> KnownEntry:
+def _known_entry(row: Columns) -> "KnownEntry":
+    from syncd.model.job import KnownEntry  # only the daemon looks: `syncd status` has 150 ms, and need not import jobs
+
     name, kind_text, presence, dev, ino, mtime, ctime, size, racy, content = row
     kind = kind_from(kind_text)
     fingerprint = None

@@ -13,6 +13,8 @@ from syncd.model.observation import Ask, Reply, Verb
 from syncd.model.op import OpState
 
 FINE, FAILED, USAGE, WAITS = 0, 1, 2, 3
+DECISIONS = frozenset({Verb.APPROVE, Verb.RESOLVE, Verb.PAUSE, Verb.RESUME})
+"""What a person decides. Written down, durably, before anybody is told that it was done."""
 PARKED_AT_ONCE = 100_000
 
 
@@ -35,10 +37,21 @@ class Asks:
     pulls: Pulls
     guarding: Guarding
     errands: Errands
-    reply: Callable[[Reply], None]
+    post: Callable[[Reply], None]
     planning: Callable[[], bool]
     fault: Callable[[], str]
     barriers: list[Barrier] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+
+    def reply(self, reply: Reply) -> None:
+        """Answer once the transaction that holds what is answered is committed."""
+        self.replies.append(reply)
+
+    def answer(self) -> None:
+        """Hand the answers out; call only outside a transaction."""
+        replies, self.replies = self.replies, []
+        for reply in replies:
+            self.post(reply)
 
     def take(self, ask: Ask) -> None:
         """Begin what was asked; some are answered at once, barriers later."""
@@ -68,6 +81,7 @@ class Asks:
         self.barriers = [barrier for barrier in self.barriers if barrier.ticket != ticket]
 
     def _pause(self, ask: Ask, paused: bool) -> None:
+        self._note(ask, "")
         self.desk.keeper.keep_paused(paused)
         self.desk.facts.paused = paused
         self.reply(Reply(ask.ticket, FINE, "paused: nothing moves until 'syncd resume'" if paused else "resumed"))
@@ -81,9 +95,17 @@ class Asks:
         if self.guarding.open_group(group) is None:
             self.reply(Reply(ask.ticket, FAILED, f"no held group {group}; 'syncd approve' lists them"))
         elif arguments.get("decision") == "refuse":
-            self.reply(Reply(ask.ticket, FINE, f"refused: {self.guarding.refuse(group)} nodes are brought back"))
+            self._note(ask, text := f"refused: {self.guarding.refuse(group)} nodes are brought back")
+            self.reply(Reply(ask.ticket, FINE, text))
         else:
-            self.reply(Reply(ask.ticket, FINE, f"allowed: {self.guarding.allow(group)} nodes are let go"))
+            self._note(ask, text := f"allowed: {self.guarding.allow(group)} nodes are let go")
+            self.reply(Reply(ask.ticket, FINE, text))
+
+    def _note(self, ask: Ask, result: str) -> None:
+        """Write down what was asked for; it is done in this same transaction."""
+        now = self.desk.clock.now()
+        command = self.desk.db.commands.add(ask.verb.value, ask.arguments, now)
+        self.desk.db.commands.finish(command, now, result=result)
 
     def _release_failed(self) -> int:
         parked = self.desk.db.queue.in_state(OpState.FAILED, PARKED_AT_ONCE)

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from syncd.db.connection import Database
 from syncd.db.runs import RunKind
-from syncd.engine.asks import Asks
+from syncd.engine.asks import DECISIONS, Asks
 from syncd.engine.decide import Decider
 from syncd.engine.desk import Desk, EngineSettings, Keeper, RootFacts
 from syncd.engine.dispatch import Dispatcher
@@ -20,10 +20,12 @@ from syncd.engine.guarding import Guarding
 from syncd.engine.intake import LocalIntake
 from syncd.engine.looks import Looks, Walk
 from syncd.engine.personal import Errands
+from syncd.engine.pieces import PieceNotes
 from syncd.engine.pulls import Pulls
 from syncd.engine.receive import RemoteIntake
 from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
+from syncd.engine.upkeep import Upkeep
 from syncd.model.job import ApplyJob, Assignment, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Reason, Tree, Unknown
 from syncd.model.observation import (
@@ -45,6 +47,7 @@ from syncd.model.observation import (
     Tick,
     Unproven,
     Unwatched,
+    Watching,
     Withdraw,
 )
 from syncd.model.op import Side
@@ -53,8 +56,6 @@ from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
 from syncd.ports import Chance, Clock, Workers
 
 PROVE_AGAIN = 10.0
-SWEEP_SOON = 5.0
-SWEEP_INTERVAL = 3600.0
 RULES_A_STEP = 1000
 BACKLOG_A_STEP = 500
 
@@ -83,6 +84,7 @@ class Engine:
         self.guarding = Guarding(self.desk)
         self.decider = Decider(self.desk, Rules.parse(""), guarding=self.guarding, look_again=self.looks.hint_node)
         self.dispatcher = Dispatcher(self.desk)
+        self.pieces = PieceNotes(self.desk)
         self.settler = Settler(
             self.desk,
             self.looks,
@@ -91,21 +93,22 @@ class Engine:
             self.pulls.ask,
             self._root_lost,
             self.pulls.wait_out,
+            self.pieces,
         )
         self.errands = Errands(self.desk, self.looks)
         self.asks = Asks(
             self.desk, self.looks, self.pulls, self.guarding, self.errands, reply, self._planning, self._fault
         )
-        self.reporter = Reporter(self.desk, self.looks, self.pulls)
+        self.upkeep = Upkeep(self.desk, self.looks)
+        self.reporter = Reporter(self.desk, self.looks, self.pulls, self.upkeep)
         self._rules_text = ""
         self._rules_known = False
         self._rules_walk: int | None = None
         self._unproven = ""
         self._prove_at: float | None = None
         self._scan_at: float | None = None
-        self._sweep_at: float | None = None
-        self._tend_at = 0.0  # from when on the last displaced content is old enough to be judged
         self._recovering = False
+        self._copy_read = False  # the whole of a restored copy was read; what follows from it is being planned
         self._backlog = 0
         self._rules_after: int | None = None
         self._plans_left = False
@@ -121,7 +124,7 @@ class Engine:
             self.errands.fail_interrupted()
             self._recover()
             self.looks.ask_full()
-        self._sweep_at = self.desk.clock.monotonic() + SWEEP_SOON
+        self.upkeep.sweep_soon()
         return self.step([])
 
     def _recover(self) -> None:
@@ -141,7 +144,9 @@ class Engine:
     def step(self, messages: list[Message]) -> float | None:
         """Take *messages* in and do what follows; returns the monotonic time by which to be called again, or None."""
         db = self.desk.db
-        with db.transaction():
+        # A person's word holds from the moment it is answered: durable first, the reply after it (section 5).
+        decided = any(isinstance(message, Ask) and message.verb in DECISIONS for message in messages)
+        with db.transaction(durable=decided):
             for message in messages:
                 self._take(message)
             self._timers()
@@ -149,16 +154,19 @@ class Engine:
             self.remote.forget_some()
             self.remote.conclude_absences()
             self._reapply_rules()
+            self.pieces.work()
             self._plan()
             look_due = self.looks.dispatch() if not self._recovering else None
             pull_due = self.pulls.dispatch()
             self.looks.settle_walks(self.desk.clock.now())
         self.desk.flush()
+        tried = self.desk.clock.now()
         self._dispatch()
         self.asks.review()
+        self.asks.answer()
         self.reporter.refresh(self._unproven, self._recovering, self._may_plan())
         self.desk.forget_ended()
-        return self._deadline(look_due, pull_due)
+        return self._deadline(look_due, pull_due, tried)
 
     def _take(self, message: Message) -> None:
         match message:
@@ -197,17 +205,18 @@ class Engine:
                         self.errands.take(result, assignment.op)
             if any(assignment.op.destructive or assignment.op.aside for assignment in ended.job.assignments):
                 # What was displaced is looked at again for late writers.
-                self._tend_at = self.desk.clock.monotonic() + SWEEP_SOON
-                self._sweep_at = min(self._sweep_at or 1e18, self._tend_at)
+                self.upkeep.displaced()
         self.settler.take(ended)
 
     def _take_rare(self, message: Message) -> None:
         match message:
-            case HintsLost(why=why):
-                self.desk.log("the watcher lost events; everything is looked at again", why=why)
-                self.looks.ask_full()
+            case HintsLost(below=below, why=why):
+                self.desk.log("the watcher lost events; that folder is looked at again", below="/".join(below), why=why)
+                self.looks.look_below(below)
+            case Watching():
+                self.upkeep.watch_begins()
             case Unwatched(directories=directories, why=why):
-                self.reporter.unwatched = tuple("/".join(path) or "." for path in directories)
+                self.upkeep.hear(message)
                 self.desk.log("some folders cannot be watched; they are polled", count=len(directories), why=why)
             case Ask():
                 self.asks.take(message)
@@ -215,7 +224,7 @@ class Engine:
                 self.asks.withdraw(ticket)
             case ClockJumped(seconds=seconds):
                 self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
-                self.looks.ask_full()
+                self.looks.ask_full(doubt_watcher=True)
                 self.pulls.hurry()
             case Swept(late=late):
                 self.desk.came_back(Lane.APPLY)
@@ -285,11 +294,8 @@ class Engine:
         now = self.desk.clock.now()
         if walk.kind is RunKind.DEEP:
             self.desk.db.meta.set("deep scan at", str(now))
-            root = self.desk.db.nodes.node(ROOT)
-            if self.guarding.hold_all and root is not None and root.fingerprint is not None:
-                self.guarding.review()
-                self.guarding.hold_all = False
-                self.desk.keeper.keep_identity(root.fingerprint.dev, root.fingerprint.ino)
+            if self.guarding.hold_all:
+                self._copy_read = True
         if self.desk.db.meta.get("deep scan at") is None:
             self.desk.db.meta.set("deep scan at", str(now))
         self._scan_at = self.desk.clock.monotonic() + self.desk.settings.scan_interval
@@ -351,13 +357,24 @@ class Engine:
             self._plans_left = True
             return
         if self._backlog >= 0 and len(self.decider.pending) < BACKLOG_A_STEP:
-            keys = self.desk.db.nodes.disagreeing(self._backlog, BACKLOG_A_STEP)
+            # A node that came to agree while nothing was planned may still have an op: it goes, like its reason did.
+            disagreeing = self.desk.db.nodes.disagreeing(self._backlog, BACKLOG_A_STEP)
+            with_ops = self.desk.db.queue.nodes(self._backlog, BACKLOG_A_STEP)
+            keys = sorted({*disagreeing, *with_ops})[:BACKLOG_A_STEP]
             for key in keys:
                 self.desk.touch(key)
             self._backlog = keys[-1] if keys else -1
         self._plans_left = self.decider.work() or self._backlog >= 0
         if not self._plans_left:
             self.guarding.review()
+            self._accept_copy_if()
+
+    def _accept_copy_if(self) -> None:
+        """A restored copy is the root from now on, once all that was read of it, and listed, was planned and judged."""
+        root = self.desk.db.nodes.node(ROOT)
+        if self._copy_read and self.pulls.caught_up and root is not None and root.fingerprint is not None:
+            self._copy_read = self.guarding.hold_all = False
+            self.desk.keeper.keep_identity(root.fingerprint.dev, root.fingerprint.ino)
 
     def _timers(self) -> None:
         now = self.desk.clock.monotonic()
@@ -370,13 +387,8 @@ class Engine:
             self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
         if self.looks.asked and not self.looks.proving and not self.looks.walks and self._prove_at is None:
             self.looks.prove()
-        may_sweep = not self._unproven and self.looks.proven and not self._recovering
-        if self._sweep_at is not None and now >= self._sweep_at and may_sweep:
-            self._sweep_at = self._tend_at if self._tend_at > now else now + SWEEP_INTERVAL
-            running = tuple(queued.key for queued in self.desk.db.queue.running())
-            self.desk.db.forget_old(self.desk.clock.now())
-            job = SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running)
-            self.desk.send(job)
+        may_look = not self._unproven and self.looks.proven
+        self.upkeep.work(may_look=may_look, recovering=self._recovering)
 
     # --- handing out ---------------------------------------------------------------------------------------------
 
@@ -413,16 +425,20 @@ class Engine:
             self._rules_walk = None
         return True
 
-    def _deadline(self, look_due: float | None, pull_due: float | None) -> float | None:
+    def _deadline(self, look_due: float | None, pull_due: float | None, tried: float) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
         # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
-        more = self._plans_left or self.remote.busy or self.intake.orphaned or (self._backlog >= 0 and self._may_plan())
-        if more or self._rules_after is not None:
+        backlog = self._backlog >= 0 and self._may_plan()
+        busy = self.remote.busy or self.pieces.busy or self.intake.orphaned
+        more = self._plans_left or self.desk.dirty or busy or backlog
+        if more or self._rules_after is not None or (self._copy_read and self.pulls.caught_up and self._may_plan()):
             return steady
-        dues = [due for due in (look_due, self._prove_at, self._scan_at, self._sweep_at) if due is not None]
+        dues = [due for due in (look_due, self._prove_at, self._scan_at) if due is not None] + self.upkeep.dues()
         if pull_due is not None:
             dues.append(steady + max(0.0, pull_due - wall))
-        next_op = self.desk.db.queue.next_due()
+        # An op that was due already and was not handed out waits for a result, for the remote or for a person, all of
+        # which bring a message: it needs no timer.
+        next_op = self.desk.db.queue.next_due(after=tried)
         if next_op is not None:
             dues.append(steady + max(0.0, next_op - wall))
         return min(dues, default=None)

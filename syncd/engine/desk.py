@@ -26,6 +26,7 @@ class EngineSettings:
     deep_scan_interval: float = 30 * 86400.0
     poll_seconds: float = 55.0
     trash_retention: float = 30 * 86400.0
+    activity_retention: float = 30 * 86400.0
     batch_ops: int = 128
     batch_bytes: int = 16 << 20
     apply_width: int = 3

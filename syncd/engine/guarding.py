@@ -20,16 +20,17 @@ class Guarding:
 
     desk: Desk
     hold_all: bool = False
-    judged: dict[Side, tuple[int, ...]] = field(default_factory=dict)
+    judged: dict[Side, frozenset[int]] = field(default_factory=dict)
 
     def review(self) -> None:
         """Judge what is pending, per direction; hold what is over the mark as one group."""
         for side in Side:
             live = self.desk.db.queue.destructive(side)
-            seen = tuple(op.id for op in live)
-            if seen == self.judged.get(side, ()) and not self.hold_all:
-                continue
+            seen = frozenset(op.id for op in live)
+            known = self.judged.get(side, frozenset())
             self.judged[side] = seen
+            if seen <= known and not self.hold_all:
+                continue  # what ended was counted while it was pending: the sum is the same
             pending = [op for op in live if self._decision(op.node) in (None, Decision.UNDECIDED)]
             if pending:
                 hold, reason = self._judge(side, [Stake(op.id, op.bytes_at_stake) for op in pending])

@@ -25,8 +25,12 @@ class LocalIntake:
     def take(self, looked: Looked) -> None:
         """Take one look job in: absences first, then directories, then files, so that a move is seen as one."""
         job = looked.job
-        units = [unit for unit in looked.units if self._usable(unit, job.began, job.run)]
-        covered = {(unit.directory, None if unit.whole else name) for unit in units for name in self._names_of(unit)}
+        asked = list(zip(looked.units, (unit.names for unit in job.units), strict=True))
+        usable = [(unit, names) for unit, names in asked if self._usable(unit, names, job.began, job.run)]
+        units = [unit for unit, _ in usable]
+        # What cannot be listed was looked at, too: nothing more will be known about it by looking again.
+        closed = [(unit, names) for unit, names in asked if unit.fault is UnitFault.UNREADABLE]
+        covered = {(unit.directory, name) for unit, names in (*usable, *closed) for name in names or (None,)}
         for unit in units:
             for name in unit.gone:
                 self._gone(unit, name, job.began)
@@ -42,19 +46,9 @@ class LocalIntake:
             job, sum(u.processed for u in looked.units), sum(u.fault is not None for u in looked.units)
         )
 
-    def _names_of(self, unit: UnitLooked) -> tuple[str | None, ...]:
-        if unit.whole:
-            return (None,)
-        return (
-            *(s.name for s in unit.seen),
-            *unit.gone,
-            *(u.name for u in unit.unseen),
-            *(u.name for u in unit.unhashed),
-        )
-
     # --- whether a unit may be believed --------------------------------------------------------------------------
 
-    def _usable(self, unit: UnitLooked, began: int, run: int | None) -> bool:
+    def _usable(self, unit: UnitLooked, names: tuple[str, ...] | None, began: int, run: int | None) -> bool:
         node = self.desk.db.nodes.node(unit.directory)
         path = self.desk.local_path(unit.directory)
         if node is None or path is None or isinstance(node.local, Absent):
@@ -79,9 +73,8 @@ class LocalIntake:
             elif unit.whole:
                 self.looks.defer(unit.directory, run)
             else:
-                for name in self._names_of(unit):
-                    if name is not None:
-                        self.looks.hint(path, name)
+                for name in names or ():
+                    self.looks.hint(path, name)
             return False
         return True
 
@@ -174,6 +167,8 @@ class LocalIntake:
         if seen.kind is Kind.DIRECTORY:
             self._directory_arrived(unit, seen, run)
             return
+        here = Place(unit.directory, seen.name)
+        others: list[Place] = []
         for node in self.desk.db.nodes.by_inode(seen.fingerprint.dev, seen.fingerprint.ino):
             if node.kind is not seen.kind:
                 continue
@@ -184,14 +179,13 @@ class LocalIntake:
                 case Absent() if self._last_hash(node) == seen.hash and seen.hash is not None:
                     self._put(node, unit.directory, seen)
                     return
-                case Present(place=place) if place != Place(unit.directory, seen.name):
-                    looked = (place.parent, None) in covered or (place.parent, place.name) in covered
-                    if not looked:
-                        # The old place must be seen empty in the same look before this is called a move.
-                        self.looks.together(((place.parent, place.name), (unit.directory, seen.name)))
-                        return
-                case _:
-                    continue
+                case Present(place=place) if place != here:
+                    others.append(place)
+        if any((old.parent, None) not in covered and (old.parent, old.name) not in covered for old in others):
+            # The old place, or all those of a file with several links, must be seen empty in the same look before this
+            # is called a move.
+            self.looks.together([(place.parent, place.name) for place in (*others, here)])
+            return
         if seen.hash is not None and seen.fingerprint.size > 0:
             twins = self.desk.db.nodes.vanished_with_hash(seen.kind, seen.hash)
             twins = [node for node in twins if node.id not in self.desk.running]

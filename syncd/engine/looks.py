@@ -68,6 +68,7 @@ class Looks:
     adhoc: Walk = field(default_factory=lambda: Walk(RunKind.SUBTREE, None, []))
     asked: RunKind | None = None
     proving: bool = False
+    doubt_watcher: bool = False
     proven: bool = False
     completed: int = 0  # full walks completed since start; a barrier compares it
     started: int = 0  # full walks started since start
@@ -77,8 +78,11 @@ class Looks:
 
     # --- asking --------------------------------------------------------------------------------------------------
 
-    def ask_full(self, deep: bool = False) -> int:
-        """Order a full walk that begins after this moment; returns the value *completed* reaches when it is done."""
+    def ask_full(self, deep: bool = False, doubt_watcher: bool = False) -> int:
+        """Order a full walk that begins after this moment; returns the value *completed* reaches when it is done.
+
+        With *doubt_watcher* the watcher has to prove itself, too (after a suspend)."""
+        self.doubt_watcher = self.doubt_watcher or doubt_watcher
         if deep or self.asked is RunKind.DEEP:
             self.asked = RunKind.DEEP
         else:
@@ -87,11 +91,21 @@ class Looks:
             self.prove()
         return self.started + 1
 
+    def look_below(self, directory: RelPath) -> None:
+        """Look at everything in and below *directory*, of which events were lost."""
+        key = self.desk.db.nodes.find(Tree.LOCAL, directory) if directory else None
+        if key is None:
+            self.ask_full()  # the root itself, or a folder that is somewhere else by now
+        else:
+            self.hint(directory[:-1], directory[-1])
+            self.descend([key], None)
+
     def prove(self) -> None:
         """Ask for proof of the root's identity; a walk starts only from fresh proof."""
         if not self.proving:
             self.proving = True
-            self.desk.send(ProveJob())
+            self.desk.send(ProveJob(self.doubt_watcher))
+            self.doubt_watcher = False
 
     def hint(self, directory: RelPath, name: str) -> None:
         """Look at *name* in *directory* soon."""

@@ -19,8 +19,16 @@ class Stepper(Protocol):
     def step(self, messages: list[Message]) -> float | None: ...
 
 
-def run(engine: Stepper, inbox: "queue.SimpleQueue[Message | None]", clock: Clock, stopped: Callable[[], bool]) -> None:
-    """Drive *engine* until *stopped*; a None in the inbox only wakes the loop up."""
+def run(
+    engine: Stepper,
+    inbox: "queue.SimpleQueue[Message | None]",
+    clock: Clock,
+    stopped: Callable[[], bool],
+    jumped: Callable[[], None],
+) -> None:
+    """Drive *engine* until *stopped*; a None in the inbox only wakes the loop up.
+
+    *jumped* is called when the clock jumped, before the engine hears of it: kept connections are no good any more."""
     deadline = engine.start()
     wall, steady = clock.now(), clock.monotonic()
     while not stopped():
@@ -28,6 +36,7 @@ def run(engine: Stepper, inbox: "queue.SimpleQueue[Message | None]", clock: Cloc
         jump = (clock.now() - wall) - (clock.monotonic() - steady)
         wall, steady = clock.now(), clock.monotonic()
         if jump > JUMP:
+            jumped()
             messages.append(ClockJumped(jump))
         if stopped():
             return

@@ -48,6 +48,7 @@ class Errands:
         assert row is not None
         now = self.desk.clock.now()
         if resolution == KEEP_BOTH or row.kind is ConflictKind.EDIT_DELETE or not row.copy_path:
+            self.desk.db.commands.finish(self._command(conflict, resolution), now)
             self.desk.db.conflicts.resolve(conflict, resolution, now)
             done(True, "")
             return
@@ -59,13 +60,17 @@ class Errands:
             done(True, "one of the two files is not there any more; nothing was changed")
             return
         self.last -= 1
-        command = self.desk.db.commands.add("resolve", [("id", str(conflict)), ("resolution", resolution)], now)
+        command = self._command(conflict, resolution)
         errand = Errand(self.last, conflict, resolution, copy.id, resolution == KEEP_MINE, command, done)
         if resolution == KEEP_MINE and original is not None:
             op = self._op(OpType.LOCAL_SWAP, copy, _place(original), partner=original)
         else:
             op = self._op(OpType.LOCAL_DELETE, copy, _place(copy))
         self._send(errand, op)
+
+    def _command(self, conflict: int, resolution: str) -> int:
+        told = [("id", str(conflict)), ("resolution", resolution)]
+        return self.desk.db.commands.add("resolve", told, self.desk.clock.now())
 
     def _file(self, path: tuple[str, ...]) -> Node | None:
         key = self.desk.db.nodes.find(Tree.LOCAL, path)

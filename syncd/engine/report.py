@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
 from syncd.engine.pulls import Pulls
+from syncd.engine.upkeep import Upkeep
 from syncd.model.observation import Progress
 from syncd.model.op import OpState
 from syncd.model.path import shown_path
@@ -21,8 +22,8 @@ class Reporter:
     desk: Desk
     looks: Looks
     pulls: Pulls
+    upkeep: Upkeep
     live: LiveStatus = field(default_factory=LiveStatus)
-    unwatched: tuple[str, ...] = ()
     moved: dict[int, Progress] = field(default_factory=dict)
     at: float = -1.0
 
@@ -53,7 +54,7 @@ class Reporter:
             ops_blocked=counts.get(OpState.BLOCKED, 0),
             ops_failed=counts.get(OpState.FAILED, 0),
             running=self._running(),
-            unwatched=self.unwatched,
+            unwatched=tuple("/".join(path) or "." for path in self.upkeep.unwatched),
         )
 
     def _phase(self, unproven: str, recovering: bool, may_plan: bool, counts: dict[OpState, int]) -> tuple[Phase, str]:

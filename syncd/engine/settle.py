@@ -8,6 +8,7 @@ from syncd.db.queue import QueuedOp
 from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_swap, is_create
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
+from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
 from syncd.execute.ending import NOT_PERMITTED
 from syncd.execute.retry import next_retry_at
@@ -21,6 +22,7 @@ from syncd.model.remote import RemoteNode
 STALE_DELAY = 0.25
 STALE_MOST = 30.0
 PARKED_AT_ONCE = 1000
+CONTENTS = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT, OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
 MOVES = frozenset({OpType.LOCAL_MOVE, OpType.SET_ASIDE, OpType.LOCAL_SWAP})
 
 
@@ -35,6 +37,7 @@ class Settler:
     ask_pull: Callable[[], int]
     root_lost: Callable[[str], None]
     went_offline: Callable[[str, float | None], None]
+    pieces: PieceNotes
     answered: dict[int, set[int]] = field(default_factory=dict)
 
     def take(self, ended: OpsEnded) -> None:
@@ -103,6 +106,8 @@ class Settler:
                 self._done_remote(op, result)
             else:
                 self._done_local(op, node, result)
+            if op.type in CONTENTS:
+                self.pieces.learn(op.node, result.pieces)
         if op.conflict is not None or result.displaced:
             copy = result.displaced[0].name if result.displaced else op.aside
             self.note_conflict(op.node, op.conflict or ConflictKind.EDIT_EDIT, copy)

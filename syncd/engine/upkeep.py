@@ -30,12 +30,18 @@ class Upkeep:
     looks: Looks
     unwatched: dict[RelPath, None] = field(default_factory=dict)
     sweep_at: float | None = None
+    tend_at: float = 0.0  # from when on the last displaced content is old enough to be judged
     poll_at: float | None = None
 
     def sweep_soon(self) -> None:
-        """Something was displaced, or we just started: tend the trash in a moment."""
+        """Tend the trash in a moment."""
         soon = self.desk.clock.monotonic() + SWEEP_SOON
         self.sweep_at = soon if self.sweep_at is None else min(self.sweep_at, soon)
+
+    def displaced(self) -> None:
+        """Something was displaced just now: it is looked at again for late writers."""
+        self.tend_at = self.desk.clock.monotonic() + SWEEP_SOON
+        self.sweep_soon()
 
     def hear(self, unwatched: Unwatched) -> None:
         """Some directories cannot be watched: they are looked at regularly instead."""
@@ -54,7 +60,7 @@ class Upkeep:
         if self.poll_at is not None and now >= self.poll_at:
             self._poll(may_look)
         if self.sweep_at is not None and now >= self.sweep_at and may_look and not recovering:
-            self.sweep_at = now + SWEEP_INTERVAL
+            self.sweep_at = self.tend_at if self.tend_at > now else now + SWEEP_INTERVAL
             running = tuple(queued.key for queued in self.desk.db.queue.running())
             self.desk.send(SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running))
             self._forget()

@@ -10,7 +10,7 @@ from typing import Final
 from blake3 import blake3
 
 from syncd.chunks.chunker import chunk
-from syncd.chunks.manifest import Manifest, Piece, decode, manifest_hash
+from syncd.chunks.manifest import Manifest, Piece, decode, located, manifest_hash
 from syncd.execute.dirs import Dirs
 from syncd.execute.staging import STAGING, drop, part_name, parts_of, parts_with
 from syncd.execute.tools import Tools
@@ -18,7 +18,7 @@ from syncd.model.errors import Corrupt, Outdated, Refused, SyncdError, Transient
 from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Progress
-from syncd.model.path import shown_path
+from syncd.model.path import RelPath, shown_path
 from syncd.ports import Dir, ReadFile, Stat, WriteFile
 
 EMPTY: Final = blake3(b"").digest()
@@ -35,6 +35,7 @@ class Staged:
     stat: Stat
     moved: int
     file: WriteFile | None = None
+    pieces: tuple[tuple[bytes, int, int], ...] = ()
 
     def close(self) -> None:
         """Close the file; harmless when it was."""
@@ -208,7 +209,7 @@ def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
                 raise Corrupt(f"the pieces of {shown_path(assignment.path)} do not make up the content they should")
             stat = out.finish(assignment.op.mtime_ns, mode_for(tools, assignment))
             out.sync()  # large enough to be worth a wait of its own, before what it replaces in staging goes
-            staged = Staged(name, stat, moved)
+            staged = Staged(name, stat, moved, pieces=located(manifest.pieces))
         for old in earlier:
             drop(staging, old)
     except (SyncdError, OSError) as error:
@@ -327,14 +328,18 @@ def _nearby(tools: Tools, hashes: Sequence[bytes], sizes: dict[bytes, int]) -> d
     found: dict[bytes, bytes] = {}
     if tools.cache is None or not hashes:
         return found
-    for content, (path, offset, size) in sorted(tools.cache.locate(hashes).items()):
-        if not 0 < size <= sizes.get(content, tools.limits.window_bytes):
-            continue
+    wanted = set(hashes)
+    files: dict[RelPath, list[tuple[int, int, bytes]]] = {}
+    for content, (path, offset, size) in tools.cache.locate(hashes).items():
+        if content in wanted and 0 < size <= sizes.get(content, tools.limits.window_bytes):
+            files.setdefault(path, []).append((offset, size, content))
+    for path in sorted(files):
         try:
             with tools.fs.open_dir(path[:-1]) as directory, directory.open(path[-1]) as file:
-                data = file.read(offset, size)
+                for offset, size, content in sorted(files[path]):
+                    data = file.read(offset, size)
+                    if blake3(data).digest() == content:
+                        found[content] = data
         except OSError:
             continue  # a hint that no longer holds
-        if content in hashes and blake3(data).digest() == content:
-            found[content] = data
     return found

@@ -110,6 +110,7 @@ class Placing:
             local=local_after(self.tools, self.assignment, directory, name, staged.stat),
             displaced=displaced,
             bytes_moved=staged.moved,
+            pieces=staged.pieces,
         )
 
     def give_up(self, dirs: Dirs, *, keep_parts: bool) -> None:

@@ -7,6 +7,7 @@ key, never repeated blindly.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
+from syncd.chunks.manifest import located
 from syncd.execute.dirs import Dirs, is_executable, present, require_expected
 from syncd.execute.ending import ended
 from syncd.execute.recover import recover_remote
@@ -257,7 +258,10 @@ class SendGroup:
         match outcome.verdict:
             case Verdict.DONE:
                 moved = source.moved if source is not None else 0
-                self._results[op_id] = OpResult(op_id, Ending.DONE, remote=outcome.nodes, bytes_moved=moved)
+                pieces = located(source.pieces) if source is not None and source.manifest is not None else ()
+                self._results[op_id] = OpResult(
+                    op_id, Ending.DONE, remote=outcome.nodes, bytes_moved=moved, pieces=pieces
+                )
             case Verdict.CHUNKS_MISSING if source is not None:
                 try:
                     send_again(self._tools, source, outcome.missing)

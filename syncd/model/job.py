@@ -65,8 +65,9 @@ class LookJob:
 
 @dataclass(frozen=True, slots=True)
 class ProveJob:
-    """Prove the root's identity; answered by Proven or Unproven. *probe* also probes traits and the watcher."""
+    """Prove the root's identity; answered by Proven or Unproven. *watcher*: have the watcher prove itself, too."""
 
+    watcher: bool = False
     lane: Lane = Lane.LOOK
 
 

@@ -89,8 +89,8 @@ class Unknown:
 State = Present | Absent | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+# A scan builds one for each file it looks at: a struct is built in a tenth of a dataclass's time.
+class Fingerprint(msgspec.Struct, frozen=True, gc=False):
     """What ``stat`` says of a local file: unchanged fingerprint, unchanged content (unless racy)."""
 
     dev: int

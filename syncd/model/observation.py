@@ -110,6 +110,11 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Watching:
+    """A watcher begins: what an earlier one could not watch is void, and is told anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Proven:
     """The root is the one that was tied. *same_inode* False: a restored copy (every delete is held)."""
 
@@ -204,7 +209,10 @@ class Displaced:
 
 @dataclass(frozen=True, slots=True)
 class OpResult:
-    """How one op ended. *local* for ops on this folder, *remote* for ops on the remote (all touched nodes)."""
+    """How one op ended. *local* for ops on this folder, *remote* for ops on the remote (all touched nodes).
+
+    *pieces* are (hash, offset, size) of content that was just read or written in more than one piece.
+    """
 
     op_id: int
     ending: Ending
@@ -216,6 +224,7 @@ class OpResult:
     error: str = ""
     retry_after: float | None = None
     bytes_moved: int = 0
+    pieces: tuple[tuple[bytes, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +311,7 @@ Message = (
     Hints
     | HintsLost
     | Unwatched
+    | Watching
     | Looked
     | Proven
     | Unproven

@@ -149,7 +149,7 @@ def _check_change(change: Change, journal: bool) -> None:
 
 
 def _check_node(node: RemoteNode, journal: bool) -> None:
-    """Check everything about a node but its name. *journal*: versions carry positions."""
+    """Check everything about a node but whether its name can exist here. *journal*: versions carry positions."""
     who = f"node {shown(node.name[:80])}"
     _sane(len(node.node_id) == _ID_BYTES and len(node.parent_id) == _ID_BYTES, f"{who} has an id of a wrong length")
     _sane(0 <= node.version.position <= _LARGEST, f"{who} has an impossible position")
@@ -160,6 +160,7 @@ def _check_node(node: RemoteNode, journal: bool) -> None:
     _sane(node.version.position > 0 or not journal, f"{who} has no position")
     _sane(node.node_id != node.parent_id, f"{who} lies in itself")
     _sane(len(node.name) <= _LONGEST_TEXT, f"{who} has an endless name")
+    _sane(_is_text(node.name), f"{who} has a name that is not text")
     _sane(-_LARGEST <= node.mtime_ns <= _LARGEST, f"{who} has an impossible time")
     content = node.content
     if content is not None:
@@ -169,6 +170,15 @@ def _check_node(node: RemoteNode, journal: bool) -> None:
         _sane(content.manifest is None or len(content.manifest) == _HASH_BYTES, f"{who} has a wrong manifest")
     elif not node.deleted:
         _sane(node.kind is Kind.DIRECTORY, f"{who} is a {node.kind.value} without content")
+
+
+def _is_text(name: str) -> bool:
+    """Return whether *name* can be kept: a lone surrogate, which no honest reply holds, cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_root(nodes: Iterable[RemoteNode]) -> Iterable[RemoteNode]:

@@ -29,7 +29,7 @@ from syncd.engine.desk import EngineSettings, RootFacts
 from syncd.engine.loop import run
 from syncd.execute.runner import Runner
 from syncd.execute.tools import Limits
-from syncd.model.errors import RootGone, SyncdError
+from syncd.model.errors import NoSpace, RootGone, SyncdError
 from syncd.model.job import (
     ApplyJob,
     Job,
@@ -42,9 +42,20 @@ from syncd.model.job import (
     SendJob,
     SweepJob,
 )
-from syncd.model.observation import Ask, Message, Proven, Reply, Unproven, Unwatched, Verb
+from syncd.model.observation import (
+    Ask,
+    JobFailed,
+    Message,
+    Proven,
+    Reply,
+    Unproven,
+    Unwatched,
+    Verb,
+    Watching,
+)
 from syncd.model.path import RelPath
 from syncd.model.status import LiveStatus
+from syncd.observe.canary import prove_watcher
 from syncd.observe.listing import Lister
 from syncd.observe.rules import RulesReader
 from syncd.observe.scan import Looker
@@ -77,6 +88,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         deep_scan_interval=float(settings.scan.deep_every),
         poll_seconds=float(settings.remote.poll),
         trash_retention=float(settings.trash.retention),
+        activity_retention=float(settings.activity.retention),
         apply_width=settings.parallel.apply,
         send_width=settings.parallel.send,
         look_width=settings.parallel.look,
@@ -135,7 +147,7 @@ class Daemon:
         self._tickets = count(-1, -1)  # negative: our own questions; the control socket's are positive
         self._asked: dict[int, Future[Reply]] = {}
         self._watcher: Watcher | None = None
-        self._watched: tuple[int, int] | None = None
+        self._watched: tuple[int, int, str] | None = None
         self._undo = contextlib.ExitStack()
 
     # --- for whoever runs it -------------------------------------------------------------------------------------
@@ -199,10 +211,10 @@ class Daemon:
         )
         settings = engine_settings(self._settings)
         workers = self._workers(settings)
+        self._keeper = RootKeeper(self._roots, record)
         self._engine = Engine(
-            database, clock, chance, workers, settings, self._facts, RootKeeper(self._roots, record),
-            self._reply, self._say,
-        )  # fmt: skip
+            database, clock, chance, workers, settings, self._facts, self._keeper, self._reply, self._say
+        )
         self._control = self._listen(undo)
         undo.callback(self._unwatch)
         thread = threading.Thread(target=self._run, args=(clock,), name="control-thread", daemon=True)
@@ -261,11 +273,19 @@ class Daemon:
     # --- in worker threads ---------------------------------------------------------------------------------------
 
     def _carry_out(self, job: Job) -> Iterable[Message]:
+        """Carry *job* out. A root found to be gone is told at once, not at the next proof: everything stops (P8)."""
+        try:
+            yield from self._results(job)
+        except RootGone as error:
+            yield JobFailed(job, str(error))
+            yield Unproven(str(error), proving=False)
+
+    def _results(self, job: Job) -> Iterable[Message]:
         match job:
             case LookJob():
                 return [self._looker.look(job)]
             case ProveJob():
-                return self._prove()
+                return self._prove(job.watcher)
             case PullJob():
                 return [self._lister.pull(job)]
             case PollJob():
@@ -280,33 +300,53 @@ class Daemon:
                 return [self._runner.sweep(job)]
         assert_never(job)
 
-    def _prove(self) -> list[Message]:
+    def _prove(self, doubt_watcher: bool) -> list[Message]:
         """Prove the root, and have it watched before anybody scans it: watch first, then scan."""
-        messages: list[Message] = []
         try:
             found = self._fs.prove()
             self._facts.traits = self._fs.traits  # read by the control thread only after the message below
         except (RootGone, OSError) as error:
             self._unwatch()
             return [Unproven(str(error))]
-        if self._watched != (found.dev, found.ino):
-            self._unwatch()
+        messages: list[Message] = []
+        # What is ignored is not watched; other rules than the watcher began with need another watcher.
+        watched = (found.dev, found.ino, self._rules.read().text)
+        doubted = doubt_watcher and (self._watcher is None or not self._reports(self._watcher))
+        if self._watched != watched or doubted:
             messages += self._watch()
-            self._watched = (found.dev, found.ino)
+            self._watched = watched
         # The device number may change with a mount; a restored copy has other inodes.
-        same = self.record.ino in (0, found.ino)
+        same = self._keeper.record.ino in (0, found.ino)
         return [*messages, Proven(same, found.dev, found.ino)]
 
     def _watch(self) -> list[Message]:
+        """Have the root watched by a new watcher, which has to prove itself; it starts before the old one ends."""
+        self._inbox.put(Watching())
         watcher = make_watcher(self.record.path, self._inbox.put, self._unwatched)
+        why = "the watcher does not report what happens here"
         try:
             watcher.start()
-        except (SyncdError, OSError) as error:
+            proven = self._reports(watcher)
+        except RootGone:
             watcher.close()
-            self._log.warning("the folder cannot be watched; it is scanned on a schedule", why=str(error))
-            return [Unwatched(((),), str(error))]
+            raise
+        except (SyncdError, OSError) as error:
+            why, proven = str(error), False
+        self._unwatch()
+        if not proven:
+            watcher.close()
+            self._log.warning("the folder cannot be watched; it is looked at regularly instead", why=why)
+            return [Unwatched(((),), why)]
         self._watcher = watcher
         return []
+
+    def _reports(self, watcher: Watcher) -> bool:
+        """Return whether *watcher* reports what happens, as far as that can be tried."""
+        try:
+            return prove_watcher(self._fs, watcher)
+        except (NoSpace, OSError) as error:
+            self._log.warning("the watcher cannot be tried now", why=str(error))
+            return True  # no canary could be made: nothing is known against the watcher
 
     def _unwatch(self) -> None:
         watcher, self._watcher, self._watched = self._watcher, None, None
@@ -321,7 +361,7 @@ class Daemon:
 
     def _run(self, clock: SystemClock) -> None:
         try:
-            run(self._engine, self._inbox, clock, self._halted.is_set)
+            run(self._engine, self._inbox, clock, self._halted.is_set, self._remote.drop_connections)
         except BaseException as error:  # noqa: BLE001 - whatever ends the control thread ends the daemon, visibly
             self.failure = error
             if isinstance(error, SyncdError):

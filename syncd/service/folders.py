@@ -3,7 +3,6 @@
 Owns names of folders and sockets, and that what is private is private. Knows nothing of what is kept there.
 """
 
-import hashlib
 import os
 import stat
 import sys
@@ -61,6 +60,8 @@ def socket_path(root_id: str) -> Path:
     The state folder is part of the name, so that two devices on one machine with one runtime folder do not meet. A
     daemon notes the path it used beside root.json, for clients whose environment differs (cron, ssh).
     """
+    import hashlib  # a daemon has left a note of the answer: `status` rarely needs it
+
     state = state_dir()
     name = hashlib.blake2s(f"{state}\0{root_id}".encode(errors="surrogateescape"), digest_size=8).hexdigest() + ".sock"
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")

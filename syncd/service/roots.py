@@ -5,7 +5,6 @@ Owns root.json (atomic, fsynced) and the rules on which folders may be roots. Ne
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,12 +190,12 @@ def resolved(path: Path) -> Path:
 
 def new_root_id() -> str:
     """Return a fresh root id."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def write_private(path: Path, data: bytes) -> None:
     """Write *data* to *path*, 0600, so that a crash leaves the old content or the new, durable, never a part (P4)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

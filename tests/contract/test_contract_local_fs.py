@@ -541,6 +541,18 @@ class LocalFsContract:
             file.close()
             file.close()  # twice does no harm
 
+    @pytest.mark.parametrize("count", [2, 40], ids=["few", "many"])
+    def test_p5_what_was_finished_becomes_durable_with_its_directory(self, fs: LocalFs, root: Dir, count: int) -> None:
+        files = [root.create(f"f{number}") for number in range(count)]
+        for number, file in enumerate(files):
+            file.write(b"x" * number)
+            file.finish(MTIME, 0o644)
+        fs.make_durable([*files, root])
+        files[0].sync()  # one by itself, too
+        for number, file in enumerate(files):
+            file.close()
+            assert content(root, f"f{number}") == b"x" * number
+
     def test_free_bytes(self, fs: LocalFs) -> None:
         assert fs.free_bytes() > 0
 

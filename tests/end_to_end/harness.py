@@ -93,8 +93,8 @@ class Hub:
         """Return every content that some version holds and whose bytes are there."""
         with self._database() as database:
             rows = database.execute(
-                "SELECT DISTINCT hash FROM entry WHERE hash IS NOT NULL AND (manifest IS NOT NULL OR size = 0 OR EXISTS "
-                "(SELECT 1 FROM chunk WHERE chunk.hash = entry.hash AND NOT damaged))"
+                "SELECT DISTINCT hash FROM entry WHERE hash IS NOT NULL AND (manifest IS NOT NULL OR size = 0 OR "
+                "EXISTS (SELECT 1 FROM chunk WHERE chunk.hash = entry.hash AND NOT damaged))"
             ).fetchall()
         return {bytes(row[0]) for row in rows}
 

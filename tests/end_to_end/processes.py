@@ -60,8 +60,8 @@ class Process:
         self.log = log
         with log.open("ab") as file:
             self._popen = subprocess.Popen(
-                [*_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=cwd or "/",
-                start_new_session=True,
+                [*_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                cwd=cwd or "/", start_new_session=True,
             )  # fmt: skip
 
     @property

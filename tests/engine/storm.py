@@ -35,6 +35,7 @@ from syncd.model.observation import (
     Unproven,
     Verb,
 )
+from syncd.model.op import OpState
 
 DISK_ERRORS = (errno.EIO, errno.EIO, errno.EACCES, errno.EBUSY, errno.ENOSPC)
 POLL = 55.0
@@ -366,6 +367,10 @@ class StormDevice(Device):
                 wait = max(0.0, self.deadline - self.time.monotonic())
                 self.time.ahead += min(luck.choice([0.1, 3.0, 30.0]), wait)
 
+    def submit(self, job: Job) -> None:
+        if os.environ.get("DBG"): print(self.name, "SUBMIT", id(job) % 100000, type(job).__name__, getattr(job,"run",""))
+        super().submit(job)
+
     def begin(self, number: int) -> None:
         """Start a job, whichever; its first part may run at once, or not."""
         self.jobs.rotate(-number)
@@ -427,6 +432,7 @@ class StormDevice(Device):
             self.restart()
 
     def deliver(self, running: Running) -> None:
+        if os.environ.get("DBG"): print(self.name, "DELIVER", id(running.job) % 100000, type(running.job).__name__, [type(m).__name__ for m in running.post], getattr(running.job,"run",""))
         """Tell the engine something a job said; several at once now and then."""
         count = self.storm.luck.choice([1, 1, 2])
         messages, running.post = running.post[:count], running.post[count:]
@@ -588,4 +594,6 @@ class Storm(World):
     def check_queues(self) -> None:
         """Nothing is left to do, and nothing was given up."""
         for device in self.devices:
-            assert not device.db.queue.counts() or set(device.db.queue.counts()) <= {"done"}, device.doings()
+            counts = device.db.queue.counts()
+            left = [state for state in OpState if state is not OpState.DONE and counts.get(state, 0)]
+            assert not left, device.doings()

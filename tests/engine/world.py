@@ -9,11 +9,13 @@ import os
 import random
 import shutil
 from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from syncd.adapters.posix_fs import PosixFs
 from syncd.adapters.posix_marker import tie_root
 from syncd.db.connection import Database
+from syncd.db.views import open_view
 from syncd.engine.core import Engine
 from syncd.engine.desk import EngineSettings, RootFacts
 from syncd.execute.runner import Runner
@@ -64,13 +66,25 @@ class Wire:
         self._remote = remote
         self.cut = False
         self.commits: list[object] = []
+        self.sent = self.fetched = 0
 
     def __getattr__(self, name: str) -> object:
         if self.cut:
             raise Offline("the hub cannot be reached")
         if name == "commit":
             return self._commit
+        if name in ("put_chunks", "get_chunks"):
+            return getattr(self, f"_{name}")
         return getattr(self._remote, name)
+
+    def _put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+        self.sent += sum(len(data) for _, data in chunks)
+        self._remote.put_chunks(chunks)
+
+    def _get_chunks(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for content, data in self._remote.get_chunks(hashes):
+            self.fetched += len(data)
+            yield content, data
 
     def _commit(self, batch: object) -> object:
         self.commits.extend(batch)  # type: ignore[call-overload]
@@ -128,7 +142,7 @@ class Device:
             self.time,
             self.luck,
             lambda: self.name,
-            None,
+            self,
             Limits(free_floor_bytes=0),
             lambda progress: None,
             lambda: False,
@@ -163,6 +177,10 @@ class Device:
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
 
+    def locate(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[tuple[str, ...], int, int]]:
+        with open_view(str(self.base / "syncd.db")) as view:
+            return view.locate(hashes)
+
     def crash(self) -> None:
         """The process is gone: jobs, memory and connection with it."""
         self.db.close()
@@ -193,7 +211,7 @@ class Device:
                     found = self.fs.prove()
                 except RootGone as error:
                     return [Unproven(str(error))]
-                same = (found.dev, found.ino) == (self.identity.dev, self.identity.ino)
+                same = (found.dev, found.ino) == (self.keeper.identity or (self.identity.dev, self.identity.ino))
                 return [Proven(same, found.dev, found.ino)]
             case LookJob():
                 return [self.looker.look(job)]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from blake3 import blake3
+from msgspec.structs import replace as changed
 
 from syncd.model.job import KnownEntry, LookJob, LookUnit
 from syncd.model.node import Kind, Reason
@@ -313,7 +314,7 @@ def test_a_directory_on_another_file_system_is_unknown_and_not_descended_into(ro
 
     def mounted(self):
         return [
-            replace(e, stat=replace(e.stat, fingerprint=replace(e.stat.fingerprint, dev=e.stat.fingerprint.dev + 1)))
+            changed(e, stat=changed(e.stat, fingerprint=changed(e.stat.fingerprint, dev=e.stat.fingerprint.dev + 1)))
             for e in real(self)
         ]
 

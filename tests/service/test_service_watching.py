@@ -1,0 +1,138 @@
+"""The daemon's watcher and its root: proven before they are relied on, watched anew when what is watched changes."""
+
+import os
+import queue
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.adapters.posix_marker import tie_root
+from syncd.model.invite import HubAddress
+from syncd.model.job import LookJob, ProveJob
+from syncd.model.observation import JobFailed, Message, Proven, Unproven, Unwatched, Watching
+from syncd.service import daemon as daemon_module
+from syncd.service.daemon import Daemon
+from syncd.service.roots import RootRecord, Roots
+from syncd.service.tokens import Tokens
+from syncd.settings import Settings
+
+
+@pytest.fixture
+def started(roots: Roots, tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon whose hub is down: all it can do is look at its folder."""
+    path = tmp_path / "root"
+    (path / "folder").mkdir(parents=True)
+    identity = tie_root(str(path), "0123456789abcdef")
+    record = RootRecord(
+        id=identity.root_id, path=str(path), remote=str(HubAddress("127.0.0.1", 1, "files")), hub_id="hub",
+        space_id="space", device_id="device", device="laptop", dev=identity.dev, ino=identity.ino,
+    )  # fmt: skip
+    roots.save(record)
+    Tokens(roots).put(record.id, "token")
+    daemon = Daemon(roots, record, Settings())
+    daemon.start()
+    until(lambda: daemon._watcher is not None)
+    yield daemon
+    daemon.stop()
+
+
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def prove(daemon: Daemon, *, doubt: bool = False) -> list[Message]:
+    return list(daemon._carry_out(ProveJob(watcher=doubt)))
+
+
+def test_a_watcher_is_kept_while_nothing_changes_and_survives_doubt(started: Daemon) -> None:
+    first = started._watcher
+    assert [type(message) for message in prove(started)] == [Proven]
+    assert [type(message) for message in prove(started, doubt=True)] == [Proven]
+    assert started._watcher is first
+
+
+def test_other_ignore_rules_need_another_watcher(started: Daemon) -> None:
+    root = Path(started.record.path)
+    first = started._watcher
+    (root / ".syncignore").write_text("folder/\n")
+    until(lambda: started._watcher not in (None, first))  # by itself: the change is hinted, and rules lead to a walk
+    second = started._watcher
+    (root / ".syncignore").write_text("nothing/\n")
+    until(lambda: started._watcher not in (None, second))
+    heard: list[Message] = []
+    put = started._inbox.put
+    started._watcher._post = lambda message: (heard.append(message), put(message))  # type: ignore[union-attr]
+    (root / "folder" / "file").write_text("is hinted again")
+    until(lambda: any((("folder",), "file") in getattr(message, "names", ()) for message in heard))
+
+
+class Deaf:
+    """A watcher to which nothing is ever reported."""
+
+    def __init__(self, *_: object) -> None:
+        self.closed = False
+
+    def start(self) -> None: ...
+
+    def alive(self, poke: Callable[[str], None], seconds: float) -> bool:
+        poke("canary")
+        return False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_watcher_that_reports_nothing_is_replaced_or_else_everything_is_polled(
+    started: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = started._watcher
+    deaf = Deaf()
+    started._watcher = deaf
+    assert [type(message) for message in prove(started, doubt=True)] == [Proven]
+    assert deaf.closed
+    assert started._watcher not in (None, deaf, working)
+    monkeypatch.setattr(daemon_module, "make_watcher", Deaf)
+    started._watcher = Deaf()
+    unwatched, proven = prove(started, doubt=True)
+    assert isinstance(proven, Proven)
+    assert unwatched == Unwatched(((),), "the watcher does not report what happens here")
+    assert started._watcher is None
+    assert working is not None
+    working.close()
+
+
+def test_p8_a_root_that_goes_while_it_is_looked_at_is_told_at_once(started: Daemon) -> None:
+    root = Path(started.record.path)
+    root.rename(root.with_name("away"))
+    told = list(started._carry_out(LookJob((), 1)))
+    assert [type(message) for message in told] == [JobFailed, Unproven]
+    assert told[1].proving is False  # type: ignore[union-attr]
+    root.with_name("away").rename(root)
+
+
+def test_p8_a_restored_copy_is_a_copy_once(started: Daemon) -> None:
+    root = Path(started.record.path)
+    shutil.copytree(root, root.with_name("copy"), symlinks=True)
+    root.rename(root.with_name("broken"))
+    root.with_name("copy").rename(root)
+    proven = prove(started)[-1]
+    assert isinstance(proven, Proven)
+    assert not proven.same_inode
+    found = os.stat(root)
+    started._keeper.keep_identity(found.st_dev, found.st_ino)  # as the engine does once all of it was read and judged
+    again = prove(started)[-1]
+    assert isinstance(again, Proven)
+    assert again.same_inode
+
+
+def test_a_new_watcher_says_that_it_begins(started: Daemon) -> None:
+    inbox, started._inbox = started._inbox, queue.SimpleQueue()
+    started._watch()
+    assert started._inbox.get_nowait() == Watching()
+    started._inbox = inbox
