@@ -35,7 +35,8 @@ class Machine:
         run = self.home / "run"
         run.mkdir(parents=True, mode=0o700)
         self.root = self.home / "Sync"
-        kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG", "LC_ALL")}
+        kept = {key: value for key, value in os.environ.items() if key in ("LANG", "LC_ALL")}
+        kept["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.env = {**kept, "HOME": str(self.home), "XDG_RUNTIME_DIR": str(run), "TERM": "xterm-256color",
                     "COLUMNS": str(WIDTH), "SYNCD_SECRETS": "file",
                     "PYTHONPATH": str(Path(__file__).resolve().parents[2])}  # fmt: skip
@@ -158,9 +159,11 @@ def main() -> None:
     console = Console(record=True, width=WIDTH, force_terminal=True, color_system="truecolor", highlight=False)
     with tempfile.TemporaryDirectory(prefix="syncd-") as base:
         story(Path(base), console)
-    svg = console.export_svg(title="syncd: a hub and two devices", theme=DIMMED_MONOKAI)
+    svg = console.export_svg(title="syncd: a hub and two devices, each with a home of its own", theme=DIMMED_MONOKAI)
     svg = re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.DOTALL)  # no fonts from elsewhere
-    svg = svg.replace("Fira Code", "Menlo, Consolas, DejaVu Sans Mono").replace("Rich https://www.textualize.io", "rich")
+    svg = svg.replace("Fira Code", "Menlo, Consolas, DejaVu Sans Mono").replace(
+        "Rich https://www.textualize.io", "rich"
+    )
     Path(__file__).with_name("running.svg").write_text(svg, encoding="utf-8")
 
 

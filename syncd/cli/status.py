@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from syncd.cli import reach
-from syncd.cli.render import Ink, ago, ahead, columns, count, paint, say, say_json, size
+from syncd.cli.render import Ink, ago, ahead, columns, count, paint, say, say_json, size, span
 from syncd.control.client import NoDaemon
 from syncd.model.errors import Offline, SyncdError, Usage
 from syncd.model.node import Reason, Tree
@@ -111,6 +111,8 @@ def gather(record: RootRecord) -> dict[str, Any]:
                 *({"path": path, "why": reason.value, "detail": getattr(node.local, "detail", "")}
                   for reason in (Reason.UNREADABLE, Reason.OTHER_FILE_SYSTEM, Reason.BUSY, Reason.HELD)
                   for path, node in view.unknown(Tree.LOCAL, reason, SHOWN)),
+                *({"path": path, "why": Reason.HELD.value, "detail": getattr(node.remote, "detail", "")}
+                  for path, node in view.unknown(Tree.REMOTE, Reason.HELD, SHOWN)),
             ]  # fmt: skip
     except SyncdError as error:
         found["problem"] = found["problem"] or str(error)
@@ -179,6 +181,7 @@ def lines_of(root: dict[str, Any]) -> list[str]:
         if live["unwatched"]:
             lines.append(f"  {count(len(live['unwatched']), 'folder')} cannot be watched, and are polled instead:")
             lines += [f"    {shown(path)}" for path in live["unwatched"][:5]]
+        lines += [f"  {path} is being written since {ago(since)}; it is read once it rests" for path, since in live["busy"]]
     lines += _listed("waiting", root.get("waiting", []), "op")
     lines += _listed("not synced here", root.get("unsynced", []), None)
     return lines
@@ -212,8 +215,13 @@ def _work(root: dict[str, Any]) -> str:
     for state, word in (("running", "running"), ("ready", "waiting"), ("blocked", "blocked"), ("failed", "given up")):
         if ops.get(state):
             parts.append(f"{ops[state]:,} {word}")
-    if not ops:
-        return ""
+    live = root["live"]
+    if live is not None:
+        # A daemon from before these fields may still run.
+        rates = {way: live.get(f"rate_{way}", 0) for way in ("up", "down")}
+        parts += [f"{size(rate)}/s {way}" for way, rate in rates.items() if rate >= 1]
+        if live.get("seconds_left") is not None:
+            parts.append(f"about {span(live['seconds_left'])} left")
     return ", ".join(parts)
 
 

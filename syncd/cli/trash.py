@@ -13,7 +13,11 @@ ID_SHOWN = 10
 
 @click.group()
 def trash() -> None:
-    """List or restore what syncd removed or replaced here. Entries stay for 30 days, unless config.toml says else."""
+    """List or restore what syncd removed or replaced here.
+
+    What the hub keeps as a version goes as soon as nobody has it open; all else stays for 30 days, unless config.toml
+    says else.
+    """
 
 
 @trash.command("list", epilog="\b\nExamples:\n  syncd trash list\n  syncd trash list ~/Sync --json")

@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -76,9 +77,19 @@ def _welcome(record: RootRecord, invite: str | None) -> None:
     for line in columns(rows):
         say(line)
     if invite is not None:
-        say("\nTo add a device (once, within 7 days), run there:\n")
-        say(f"  syncd init ~/Sync --create --remote {shlex.quote(invite)}")
-        say("  syncd run")
-        if is_loopback(record.address.host):
+        syncd, here = _itself(), is_loopback(record.address.host)
+        where = "on this machine, with a state folder of its own" if here else "there"
+        say(f"\nTo add a device (once, within 7 days), run {where}:\n")
+        if here:
+            say("  export XDG_STATE_HOME=~/.second-device")
+        say(f"  {syncd} init {'~/Other' if here else '~/Sync'} --create --remote {shlex.quote(invite)}")
+        say(f"  {syncd} run")
+        if here:
             say(paint("\nThis hub is reached from this machine only; for others: syncd hub serve --help", dim=True))
     say()
+
+
+def _itself() -> str:
+    """Return how a person calls this program: by its name where the shell finds it, else by its path."""
+    beside = Path(sys.executable).with_name("syncd")
+    return shlex.quote(str(beside)) if shutil.which("syncd") is None and beside.exists() else "syncd"

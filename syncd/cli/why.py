@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -10,8 +10,13 @@ from syncd.cli import reach
 from syncd.cli.render import ago, ahead, columns, moment, paint, say, say_json, size, span
 from syncd.model.errors import Usage
 from syncd.model.node import Absent, Present, State, Tree, Unknown
-from syncd.model.path import shown, shown_path
+from syncd.model.path import RelPath, shown, shown_path
 from syncd.service.roots import Roots
+
+if TYPE_CHECKING:
+    from syncd.db.facts import HeldEntry
+
+HELD_LOOKED_AT: Final = 10_000
 
 
 @click.command(epilog="\b\nExamples:\n  syncd why ~/Sync/report.odt\n  syncd why --json ./notes")
@@ -30,6 +35,9 @@ def why(path: str, as_json: bool) -> int:
     relative = real.relative_to(record.path).parts if real != Path(record.path) else ()
     with open_view(str(Roots().folder(record.id).database)) as view, view.moment():
         nodes, done = view.at_path(relative), view.activity_of(shown_path(relative), limit=10)
+        held = (
+            [] if nodes else [entry for folder, entry in view.held(HELD_LOOKED_AT) if _is_at(folder, entry, relative)]
+        )
     if as_json:
         say_json({"root": record.path, "path": shown_path(relative), "nodes": [_as_plain(one) for one in nodes],
                   "activity": [{"at": row.at, "what": row.what, "why": row.why, "outcome": row.outcome}
@@ -39,13 +47,20 @@ def why(path: str, as_json: bool) -> int:
     for one in nodes:
         for line in _node_lines(one):
             say(line)
-    if not nodes:
+    for entry in held:
+        say(f"  cannot be synced: {entry.detail or entry.reason}")
+    if not nodes and not held:
         say("  syncd knows nothing here: it is ignored, was never there, or was not looked at yet")
     if done:
         say("  what was done:")
         for line in columns(([ago(row.at), row.what, row.outcome, row.why] for row in done), indent=4):
             say(line)
-    return 0 if nodes or done else 1
+    return 0 if nodes or done or held else 1
+
+
+def _is_at(folder: str, entry: "HeldEntry", relative: RelPath) -> bool:
+    """Return whether a held entry is what lies at *relative*."""
+    return bool(relative) and (folder, entry.name) == (shown_path(relative[:-1]), shown(relative[-1]))
 
 
 def _node_lines(one: Any) -> list[str]:

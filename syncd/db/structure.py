@@ -149,6 +149,12 @@ class Structure:
         )
         return self._keys(sql, (generation, ROOT, limit))
 
+    def remote_after(self, position: int) -> list[tuple[NodeKey, int]]:
+        """Return rows whose R is of a journal position above *position*, with theirs, by key. Reads every row."""
+        sql = "SELECT id, r_version FROM node WHERE r_version > ? ORDER BY id"
+        rows = self._execute(sql, (position,)).fetchall()
+        return [(int(key), int(at)) for key, at in rows]  # type: ignore[arg-type]
+
     def last_local_hash(self, key: NodeKey) -> bytes | None:
         """Return the content hash L had last, also after the node went; None when it was never read."""
         row = self._execute("SELECT l_hash FROM node WHERE id = ?", (key,)).fetchone()

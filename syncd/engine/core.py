@@ -123,6 +123,7 @@ class Engine:
                 self.desk.log("the database starts empty: everything is looked at and listed again")
             self.errands.fail_interrupted()
             self._recover()
+            self.remote.load_untold()
             self.looks.ask_full()
         self.upkeep.sweep_soon()
         return self.step([])
@@ -147,6 +148,7 @@ class Engine:
         # A person's word holds from the moment it is answered: durable first, the reply after it (section 5).
         decided = any(isinstance(message, Ask) and message.verb in DECISIONS for message in messages)
         with db.transaction(durable=decided):
+            self.intake.go_on()
             for message in messages:
                 self._take(message)
             self._timers()
@@ -193,7 +195,7 @@ class Engine:
                     self.looks.proving = False
                 self._root_lost(why)
             case Progress():
-                self.reporter.progress(message)
+                self.reporter.pace.progress(message)
             case _:
                 self._take_rare(message)
 
@@ -206,6 +208,7 @@ class Engine:
             if any(assignment.op.destructive or assignment.op.aside for assignment in ended.job.assignments):
                 # What was displaced is looked at again for late writers.
                 self.upkeep.displaced()
+        self.reporter.pace.ended(ended)
         self.settler.take(ended)
 
     def _take_rare(self, message: Message) -> None:
@@ -238,7 +241,6 @@ class Engine:
     # --- local ---------------------------------------------------------------------------------------------------
 
     def _looked(self, looked: Looked) -> None:
-        self.desk.came_back(Lane.LOOK)
         if looked.rules != self._rules_text:
             self._new_rules(looked.rules)
         self._rules_known = True
@@ -352,8 +354,9 @@ class Engine:
             self._backlog = 0
             self._plans_left = False
             return
-        if self.intake.orphaned:
-            # What lies below a vanished folder is not all marked yet: it would look like something that survives there.
+        if self.intake.busy:
+            # A large look is not all written yet, or not all below a vanished folder is marked: it would look like
+            # something that is missing, or that survives there.
             self._plans_left = True
             return
         if self._backlog >= 0 and len(self.decider.pending) < BACKLOG_A_STEP:
@@ -429,7 +432,7 @@ class Engine:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
         # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
         backlog = self._backlog >= 0 and self._may_plan()
-        busy = self.remote.busy or self.pieces.busy or self.intake.orphaned
+        busy = self.remote.busy or self.pieces.busy or self.intake.busy
         more = self._plans_left or self.desk.dirty or busy or backlog
         if more or self._rules_after is not None or (self._copy_read and self.pulls.caught_up and self._may_plan()):
             return steady

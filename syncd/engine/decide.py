@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from syncd.engine.desk import Desk
 from syncd.engine.guarding import Guarding
@@ -15,6 +16,7 @@ from syncd.plan.planner import join, plan
 from syncd.plan.world import Context, NodePlan
 
 PLANS_A_STEP = 400
+SPREADS_A_STEP = 800
 RENAME_AFTER = 3
 """Attempts after which a conflicted name that may be taken by now is chosen anew."""
 DELETES = frozenset({OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
@@ -46,6 +48,8 @@ class Decider:
     def work(self) -> bool:
         """Plan up to PLANS_A_STEP nodes; returns whether some are left."""
         self._spread()
+        if self.desk.dirty:
+            return True  # a folder is planned once for all that changed in it, not once for every part of that
         context = self.context()
         for _ in range(PLANS_A_STEP):
             if not self.pending:
@@ -66,10 +70,10 @@ class Decider:
         self.seen.clear()
 
     def _spread(self) -> None:
-        """A changed node also concerns its neighbours and whoever waits for it."""
+        """A changed node also concerns its neighbours and whoever waits for it; a bounded number a call (P11)."""
         nodes, queue = self.desk.db.nodes, self.desk.db.queue
-        dirty, self.desk.dirty = self.desk.dirty, {}
-        for key in dirty:
+        for key in list(islice(self.desk.dirty, SPREADS_A_STEP)):
+            del self.desk.dirty[key]
             self.seen.discard(key)
             for other in (*touch(nodes, key), *queue.waiting_on(key)):
                 self.seen.discard(other)

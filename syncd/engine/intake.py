@@ -1,15 +1,19 @@
 """Local intake: turns what looks saw into L. Decides which node a name is; never plans, never touches the disk."""
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
+from syncd.model.job import Lane
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import ROOT, NodeKey
 
 ORPHANS_A_STEP = 500
+ROWS_A_STEP = 500
 DAMAGED = "its content changed although its times did not: damaged on disk? save it again to sync it as it is"
 
 
@@ -19,34 +23,77 @@ class LocalIntake:
 
     desk: Desk
     looks: Looks
-    orphaned: bool = False
+    orphaned: bool = True  # a stop may have left some
     excluded: list[tuple[NodeKey, Reason]] = field(default_factory=list)  # directories whose rows below follow them
 
+    taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are being taken in, the oldest first
+    rows_left: int = ROWS_A_STEP
+    usable: dict[int, bool] = field(default_factory=dict)  # per unit, in this step
+
     def take(self, looked: Looked) -> None:
-        """Take one look job in: absences first, then directories, then files, so that a move is seen as one."""
+        """Take one look job in, as far as this step has room; ``go_on`` takes the rest in (P11)."""
+        self.taking.append(self._rows(looked))
+        self._take_rows()
+
+    def go_on(self) -> None:
+        """Begin a step: go on with the looks that were larger than the last one had room for."""
+        self.rows_left = ROWS_A_STEP
+        self.usable.clear()
+        self._take_rows()
+
+    @property
+    def busy(self) -> bool:
+        """Whether L is only half written: planning now would take the rest for missing."""
+        return self.orphaned or bool(self.taking)
+
+    def _take_rows(self) -> None:
+        while self.taking and self.rows_left > 0:
+            self.rows_left -= 1
+            if next(self.taking[0], self) is self:
+                self.taking.popleft()
+
+    def _rows(self, looked: Looked) -> Iterator[None]:
+        """Take one look in, row by row: absences first, then directories, then files, so that a move is seen as one."""
         job = looked.job
         asked = list(zip(looked.units, (unit.names for unit in job.units), strict=True))
         usable = [(unit, names) for unit, names in asked if self._usable(unit, names, job.began, job.run)]
-        units = [unit for unit, _ in usable]
+        self.usable.update((id(unit), True) for unit, _ in usable)
         # What cannot be listed was looked at, too: nothing more will be known about it by looking again.
         closed = [(unit, names) for unit, names in asked if unit.fault is UnitFault.UNREADABLE]
         covered = {(unit.directory, name) for unit, names in (*usable, *closed) for name in names or (None,)}
-        for unit in units:
+        for unit, names in usable:
             for name in unit.gone:
-                self._gone(unit, name, job.began)
-        arrivals: list[tuple[UnitLooked, Seen]] = []
-        for unit in units:
-            arrivals += [(unit, seen) for seen in unit.seen if not self._in_place(unit, seen, job.began)]
-        for unit, seen in sorted(arrivals, key=lambda pair: pair[1].kind is not Kind.DIRECTORY):
-            if not self._in_place(unit, seen, job.began):  # unless this very look has settled it meanwhile
+                if self._still_usable(unit, names, looked):
+                    self._gone(unit, name, job.began)
+                yield
+        arrivals: list[tuple[UnitLooked, tuple[str, ...] | None, Seen]] = []
+        for unit, names in usable:
+            for seen in unit.seen:
+                if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began):
+                    arrivals.append((unit, names, seen))
+                yield
+        for unit, names, seen in sorted(arrivals, key=lambda arrival: arrival[2].kind is not Kind.DIRECTORY):
+            # Unless this very look has settled it meanwhile.
+            if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began):
                 self._arrived(unit, seen, covered, job.run)
-        for unit in units:
-            self._rest(unit, job.began, job.run)
+            yield
+        for unit, names in usable:
+            if self._still_usable(unit, names, looked):
+                self._rest(unit, job.began, job.run)
+            yield
+        self.desk.came_back(Lane.LOOK)
         self.looks.came_back(
             job, sum(u.processed for u in looked.units), sum(u.fault is not None for u in looked.units)
         )
 
     # --- whether a unit may be believed --------------------------------------------------------------------------
+
+    def _still_usable(self, unit: UnitLooked, names: tuple[str, ...] | None, looked: Looked) -> bool:
+        """Whether a unit that was usable still is: between two steps, ops may have begun or ended on it."""
+        found = self.usable.get(id(unit))
+        if found is None:
+            found = self.usable[id(unit)] = self._usable(unit, names, looked.job.began, looked.job.run)
+        return found
 
     def _usable(self, unit: UnitLooked, names: tuple[str, ...] | None, began: int, run: int | None) -> bool:
         node = self.desk.db.nodes.node(unit.directory)
@@ -96,7 +143,7 @@ class LocalIntake:
 
     def mark_orphans(self) -> None:
         """What lies below a vanished directory vanished with it; a bounded number of rows a call."""
-        if not self.orphaned:
+        if not self.orphaned or self.taking:  # a folder that is gone at one place may yet arrive at another
             return
         marked = 0
         while self.excluded and marked < ORPHANS_A_STEP:

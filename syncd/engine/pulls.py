@@ -10,7 +10,6 @@ from syncd.model.observation import PollEnded, Pulled, PullFailed, PullFault
 
 LISTING_PAGE = 2000
 CHANGES_PAGE = 500
-FATAL = {PullFault.OTHER_REMOTE, PullFault.UNAUTHORISED}
 
 
 @dataclass(slots=True)
@@ -61,10 +60,14 @@ class Pulls:
         elif self.wanted and not self.listing:
             self.wanted = False
             self.begun += 1
-            self.desk.send(PullJob(cursor, limit=CHANGES_PAGE))
+            self._ask_changes(cursor)
         elif self.caught_up and cursor is not None and not self.desk.in_flight.get(Lane.POLL, 0):
             self.desk.send(PollJob(cursor, self.desk.settings.poll_seconds))
         return None
+
+    def _ask_changes(self, cursor: str | None) -> None:
+        self.intake.asked += 1
+        self.desk.send(PullJob(cursor, limit=CHANGES_PAGE))
 
     def _begin_listing(self) -> None:
         self.listing, self.listed, self.caught_up = True, 0, False
@@ -80,6 +83,9 @@ class Pulls:
         self.desk.came_back(Lane.LIST)
         if pulled.identity is not None and not self._is_ours(pulled):
             return
+        if not self._goes_on(pulled.job):
+            self.wanted = True
+            return
         self.online, self.detail, self.attempts, self.retry_at = True, "online", 0, None
         self.intake.take(pulled)
         if pulled.full:
@@ -89,12 +95,19 @@ class Pulls:
             else:
                 # The cursor was taken before the first page: what changed meanwhile is replayed now.
                 self.listing = False
-                self.desk.send(PullJob(pulled.cursor, limit=CHANGES_PAGE))
+                self._ask_changes(pulled.cursor)
         elif pulled.more:
-            self.desk.send(PullJob(pulled.cursor, limit=CHANGES_PAGE))
+            self._ask_changes(pulled.cursor)
+        elif self.intake.taken_back():
+            self._list_history("what this device did there is not in its history any more")
         else:
             self.caught_up = True
             self.completed = self.begun
+
+    def _goes_on(self, job: PullJob | PollJob) -> bool:
+        """Return whether a job belongs to the conversation that is being had: since it began, another may have been
+        started by a poll or a pull that ran beside it."""
+        return self.listing if job.cursor is None else job.cursor == self.desk.db.meta.get("cursor")
 
     def _is_ours(self, pulled: Pulled) -> bool:
         identity = pulled.identity
@@ -112,18 +125,28 @@ class Pulls:
         self.desk.came_back(failure.job.lane)
         self.caught_up = False
         match failure.fault:
+            case PullFault.EXPIRED | PullFault.HISTORY if not self._goes_on(failure.job):
+                self.wanted = True  # the listing that this would ask for was begun, or is over, already
             case PullFault.EXPIRED | PullFault.HISTORY:
                 if failure.fault is PullFault.HISTORY:
-                    self.intake.begin_history()
-                self.desk.db.meta.delete("cursor")
-                self.listing = False
-                self.desk.log(f"{failure.fault.value}: everything is listed again", why=failure.why)
+                    self._list_history(failure.why)
+                else:
+                    self._list_again(failure.fault, failure.why)
             case PullFault.OTHER_REMOTE | PullFault.UNAUTHORISED:
                 self._fatal(failure.why)
             case PullFault.OFFLINE | PullFault.NONSENSE:
                 if isinstance(failure.job, PullJob) and failure.job.cursor is None:
                     self.listing = False
                 self.wait_out(failure.why, failure.retry_after)
+
+    def _list_history(self, why: str) -> None:
+        self.intake.begin_history()
+        self._list_again(PullFault.HISTORY, why)
+
+    def _list_again(self, fault: PullFault, why: str) -> None:
+        self.desk.db.meta.delete("cursor")
+        self.listing = self.caught_up = False
+        self.desk.log(f"{fault.value}: everything is listed again", why=why)
 
     def wait_out(self, why: str, retry_after: float | None) -> None:
         """The remote is away: try again later, with growing patience."""

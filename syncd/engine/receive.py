@@ -1,17 +1,21 @@
 """Remote intake: pages of changes and listings become R. R only moves forward; rows and cursor are one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.engine.carry import after_own_commit
 from syncd.engine.desk import Desk
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, State, Tree, Unknown, Version, place_of
 from syncd.model.observation import Pulled
-from syncd.model.path import ROOT, ROOT_ID, NodeKey
+from syncd.model.path import ROOT, ROOT_ID, NodeKey, is_text, shown
 from syncd.model.remote import Change, RemoteNode
 
+UNTOLD = "changes of ours that the feed has not told yet"
+TOLD = "position up to which the feed has told"
 UNLISTED_A_STEP = 500
 FORGOTTEN_A_STEP = 2000
 EPOCH = "history epoch"
+UNLISTED = "generation of the listing whose absences are due"
+"""Kept with the listing's cursor: a stop in between must not leave what is gone at the remote present for good."""
 
 
 @dataclass(slots=True)
@@ -20,7 +24,9 @@ class RemoteIntake:
 
     desk: Desk
     generation: int = 0
-    absences_due: bool = False
+    asked: int = 0  # pages of changes asked for since start
+    untold: dict[NodeKey, tuple[int, int]] = field(default_factory=dict)  # own change → its position, pages asked then
+    exempt: frozenset[int] = frozenset()  # ops that ran when a listing ended: what they did it may have told
 
     @property
     def forgetting(self) -> bool:
@@ -35,41 +41,87 @@ class RemoteIntake:
     @property
     def busy(self) -> bool:
         """Whether conclusions of a full listing are still being drawn, a bounded number of rows a step."""
-        return self.absences_due or self.forgetting
+        return self.forgetting or self.desk.db.meta.get(UNLISTED) is not None
 
     def begin_listing(self) -> None:
         """A full listing starts: what it does not name is absent at its end, and not before."""
         self.generation = self.desk.db.nodes.begin_listing()
-        self.absences_due = False
+        self.desk.db.meta.delete(UNLISTED)
 
     def begin_history(self) -> None:
         """The remote's history is another: S is empty for planning, nothing is deleted (section 7)."""
         self.desk.db.meta.set(EPOCH, "forget")
+        self.desk.db.meta.delete(TOLD)
 
     def forget_some(self) -> None:
         """Forget S, a bounded number of rows a step. A version that L had moved on from counts as superseded."""
         if self.forgetting and self.desk.db.nodes.forget_synced(FORGOTTEN_A_STEP) == 0:
             self.desk.db.meta.set(EPOCH, "list")
 
+    # --- a history that was taken back -----------------------------------------------------------------------------
+
+    def load_untold(self) -> None:
+        """After a start: R holds changes of ours that the feed has not told yet."""
+        if self.desk.db.meta.get(UNTOLD) is not None:
+            after = int(self.desk.db.meta.get(TOLD, "0") or 0)
+            self.untold = {key: (position, -1) for key, position in self.desk.db.nodes.remote_after(after)}
+
+    def own_change(self, key: NodeKey, op_id: int, position: int) -> None:
+        """Note what an op of ours did: the feed must tell it as well."""
+        if op_id in self.exempt:
+            self._heard(position)
+        elif position > 0:
+            self.untold[key] = (position, self.asked)
+            self.desk.db.meta.set(UNTOLD, "yes")
+
+    def taken_back(self) -> bool:
+        """Return, at the end of the feed, whether it did not tell what we did there before we asked.
+
+        The remote was restored from a backup that is older than our change and younger than our cursor: the cursor
+        alone does not show it."""
+        lost = any(asked < self.asked for _, asked in self.untold.values())
+        if not self.untold:
+            self.desk.db.meta.delete(UNTOLD)
+        return lost
+
+    def _heard(self, position: int) -> None:
+        if position > int(self.desk.db.meta.get(TOLD, "0") or 0):
+            self.desk.db.meta.set(TOLD, str(position))
+
+    def _told(self, node: Node, position: int) -> None:
+        if node.id in self.untold and position >= self.untold[node.id][0]:
+            del self.untold[node.id]
+
+    def _told_of_forgotten(self, position: int) -> None:
+        """A node that we removed is forgotten as soon as that is done: only the position says that it was ours."""
+        for key, (own, _) in self.untold.items():  # in the order of the feed, so that the first is nearly always it
+            if own == position:
+                del self.untold[key]
+                return
+
     def take(self, pulled: Pulled) -> None:
         """Write one page and its cursor."""
         for change in pulled.changes:
             self._take_one(change, listed=pulled.full)
+        self._heard(max((change.node.version.position for change in pulled.changes), default=0))
         if not pulled.full:
             self.desk.db.meta.set("cursor", pulled.cursor)
         elif pulled.next is None:
             self.desk.db.meta.set("cursor", pulled.cursor)
-            self.absences_due = True
+            self.untold.clear()
+            self.exempt = frozenset(self.desk.running.values())
+            self.desk.db.meta.set(UNLISTED, str(self.generation))
 
     def conclude_absences(self) -> None:
         """At the end of a listing: nodes it did not name are gone at the remote."""
-        if not self.absences_due:
+        generation = self.desk.db.meta.get(UNLISTED)
+        if generation is None:
             return
-        keys = self.desk.db.nodes.unlisted(self.generation, UNLISTED_A_STEP)
+        keys = self.desk.db.nodes.unlisted(int(generation), UNLISTED_A_STEP)
         for key in keys:
             self.write(key, Absent())
         if not keys:
-            self.absences_due = False
+            self.desk.db.meta.delete(UNLISTED)
             self.desk.db.meta.delete(EPOCH)
 
     # --- one node ------------------------------------------------------------------------------------------------
@@ -81,7 +133,8 @@ class RemoteIntake:
         node = self.desk.db.nodes.by_node_id(said.node_id)
         if node is None:
             if said.deleted:
-                return  # came and went while this device was away
+                self._told_of_forgotten(said.version.position)
+                return  # came and went while this device was away, or went and was forgotten here
             key = self.desk.db.nodes.insert(said.kind, node_id=said.node_id)
             node = self.desk.db.nodes.node(key)
             assert node is not None
@@ -92,9 +145,13 @@ class RemoteIntake:
             self.desk.db.nodes.set_kind(node.id, said.kind)  # a placeholder known only as somebody's parent
         if listed:
             self.desk.db.nodes.note_listed(node.id, self.generation)
+        self._told(node, said.version.position)
         if self._is_older(node, said.version):
             return
-        state = self.state_of(said)
+        state: State = self.state_of(said)
+        if isinstance(state, Present) and not is_text(said.name):
+            # Not even the database can keep such a name: what stands here is left alone until it has another (P10).
+            state = Unknown(Reason.HELD, None, f"its name at the remote is not UTF-8: {shown(said.name)}")
         if change.key:
             self._own_key(node, change.key, state)
         self.write(node.id, state)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
+from syncd.engine.pace import Pace
 from syncd.engine.pulls import Pulls
 from syncd.engine.upkeep import Upkeep
-from syncd.model.observation import Progress
+from syncd.model.node import Reason, Tree
 from syncd.model.op import OpState
 from syncd.model.path import shown_path
 from syncd.model.status import LiveStatus, Phase, RunningOp
@@ -24,12 +25,8 @@ class Reporter:
     pulls: Pulls
     upkeep: Upkeep
     live: LiveStatus = field(default_factory=LiveStatus)
-    moved: dict[int, Progress] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
     at: float = -1.0
-
-    def progress(self, progress: Progress) -> None:
-        """Note bytes moved by a running op."""
-        self.moved[progress.op_id] = progress
 
     def refresh(self, unproven: str, recovering: bool, may_plan: bool) -> None:
         """Replace the live status, unless that was done a moment ago and work goes on."""
@@ -40,6 +37,12 @@ class Reporter:
         self.at = now
         counts = self.desk.db.queue.counts()
         phase, why = self._phase(unproven, recovering, may_plan, counts)
+        running = self._running()
+        moment = self.pace.now(now)
+        if phase not in (Phase.SYNCING, Phase.SCANNING):
+            self.pace.rest()
+        rate_up, rate_down = self.pace.rates()
+        sizes = [(op.bytes_done, op.bytes_total) for op in running if op.bytes_done]
         same = (phase, why) == (self.live.phase, self.live.why)
         self.live = LiveStatus(
             phase=phase,
@@ -53,8 +56,14 @@ class Reporter:
             ops_waiting=counts.get(OpState.READY, 0),
             ops_blocked=counts.get(OpState.BLOCKED, 0),
             ops_failed=counts.get(OpState.FAILED, 0),
-            running=self._running(),
+            running=running,
+            bytes_up=moment.up,
+            bytes_down=moment.down,
+            rate_up=rate_up,
+            rate_down=rate_down,
+            seconds_left=self.pace.left(counts.get(OpState.READY, 0) + len(self.desk.running), sizes),
             unwatched=tuple("/".join(path) or "." for path in self.upkeep.unwatched),
+            busy=self._busy(now),
         )
 
     def _phase(self, unproven: str, recovering: bool, may_plan: bool, counts: dict[OpState, int]) -> tuple[Phase, str]:
@@ -76,14 +85,23 @@ class Reporter:
             return Phase.SYNCING, ""
         return Phase.IN_SYNC, ""
 
+    def _busy(self, now: float) -> tuple[tuple[str, float], ...]:
+        """Return files that change whenever they are read, and since when they have not rested."""
+        nodes, found = self.desk.db.nodes, []
+        for key in nodes.unknown(Tree.LOCAL, Reason.BUSY, 0, SHOWN_OPS):
+            path = nodes.path(Tree.LOCAL, key)
+            since = self.looks.coalescer.busy_since(path[:-1], path[-1]) if path else None
+            if path and since is not None:
+                found.append((shown_path(path), self.desk.clock.now() - (now - since)))
+        return tuple(found)
+
     def _running(self) -> tuple[RunningOp, ...]:
         ops = []
         for op_id in sorted(set(self.desk.running.values()))[:SHOWN_OPS]:
             queued = self.desk.db.queue.get(op_id)
             if queued is None:
                 continue
-            moved = self.moved.get(op_id)
+            moved = self.pace.running.get(op_id)
             path = shown_path(self.desk.any_path(queued.op.node))
             ops.append(RunningOp(op_id, queued.op.type.value, path, moved.bytes_done if moved else 0, queued.op.size))
-        self.moved = {op_id: p for op_id, p in self.moved.items() if op_id in self.desk.running.values()}
         return tuple(ops)

@@ -23,6 +23,8 @@ STALE_DELAY = 0.25
 STALE_MOST = 30.0
 PARKED_AT_ONCE = 1000
 CONTENTS = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT, OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
+KEEP_PLACE = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.LOCAL_CHMOD, OpType.REMOTE_CHMOD})
+"""Ops that leave every name where it was: only the node itself has to be planned again."""
 MOVES = frozenset({OpType.LOCAL_MOVE, OpType.SET_ASIDE, OpType.LOCAL_SWAP})
 
 
@@ -73,7 +75,10 @@ class Settler:
             if self.desk.running.get(key) == queued.id:
                 del self.desk.running[key]
             self.desk.result_on(key)
-            self.desk.leaving(key)
+            if op.type in KEEP_PLACE:
+                self.desk.touch(key)  # R's place, should it differ from what was known, spreads where it is written
+            else:
+                self.desk.leaving(key)
         for displaced in result.displaced:
             self.looks.hint(displaced.path[:-1], displaced.name)
         match result.ending:
@@ -103,7 +108,7 @@ class Settler:
         node = self.desk.db.nodes.node(op.node)
         if node is not None:
             if op.side is Side.REMOTE:
-                self._done_remote(op, result)
+                self._done_remote(queued, result)
             else:
                 self._done_local(op, node, result)
             if op.type in CONTENTS:
@@ -113,18 +118,21 @@ class Settler:
             self.note_conflict(op.node, op.conflict or ConflictKind.EDIT_EDIT, copy)
         self.desk.db.queue.finish(queued.id)
 
-    def _done_remote(self, op: Op, result: OpResult) -> None:
+    def _done_remote(self, queued: QueuedOp, result: OpResult) -> None:
+        op = queued.op
         for said in result.remote:
             node = self.desk.db.nodes.by_node_id(said.node_id)
             if node is not None:
                 state = self.remote.state_of(said)
                 self.desk.db.nodes.set_synced(node.id, after_own_commit(node, op, state))
-                self._forward(node, said, state)
+                self._forward(node, said, state, queued.id)
 
-    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent) -> None:
+    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent, op_id: int) -> None:
         known = node.remote.version if isinstance(node.remote, Present | Absent) else None
         if known is None or said.version.position >= known.position:
             self.remote.write(node.id, state)
+        if known is None or said.version.position > known.position:
+            self.remote.own_change(node.id, op_id, said.version.position)
 
     def _done_local(self, op: Op, node: Node, result: OpResult) -> None:
         nodes = self.desk.db.nodes

@@ -203,7 +203,7 @@ def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
                     out.write(found[piece.hash])
                     hasher.update(found[piece.hash])
                     done += piece.size
-                tools.progress(Progress(assignment.op_id, done, manifest.size))
+                tools.progress(Progress(assignment.op_id, done, manifest.size, received=moved))
             if hasher.digest() != assignment.op.hash:
                 drop(staging, name)
                 raise Corrupt(f"the pieces of {shown_path(assignment.path)} do not make up the content they should")

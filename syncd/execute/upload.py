@@ -122,7 +122,7 @@ def send_large(tools: Tools, source: Source) -> None:
         if held >= tools.limits.window_bytes:
             source.moved += send_missing(tools, window)
             window, held = {}, 0
-            tools.progress(Progress(source.assignment.op_id, done, size))
+            tools.progress(Progress(source.assignment.op_id, done, size, sent=source.moved))
             source.require_untouched()
             tools.stop_if_cancelled()
     source.require_hash(hasher.digest())
@@ -131,7 +131,7 @@ def send_large(tools: Tools, source: Source) -> None:
     source.manifest = _manifest_of(source.pieces, average)
     if source.manifest is not None:
         tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
-    tools.progress(Progress(source.assignment.op_id, done, size))
+    tools.progress(Progress(source.assignment.op_id, done, size, sent=source.moved))
 
 
 def send_small(tools: Tools, sources: Sequence[Source]) -> None:

@@ -238,11 +238,13 @@ class OpsEnded:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Bytes moved so far by a running op."""
+    """How far a running op is. *bytes_done* counts content handled, *sent* and *received* what of it travelled."""
 
     op_id: int
     bytes_done: int
     bytes_total: int
+    sent: int = 0
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True)

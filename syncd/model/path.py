@@ -57,6 +57,15 @@ def name_fault(name: str) -> str | None:
     return None
 
 
+def is_text(name: str) -> bool:
+    """Return whether *name* is UTF-8: can be written down, and means the same on every device."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown(text: str) -> str:
     """Return *text* with everything that could steer a terminal, or mislead a reader, escaped (P10)."""
     out = []

@@ -1,6 +1,6 @@
 """What the daemon says of itself at any time (P12): immutable values the control thread replaces and others read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -31,7 +31,11 @@ class RunningOp:
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """A moment of the daemon. Times are seconds since the epoch; *next_at* is when it will act by itself."""
+    """A moment of the daemon. Times are seconds since the epoch; *next_at* is when it will act by itself.
+
+    *bytes_up* and *bytes_down* are content that travelled since its start, the rates that of the last seconds;
+    *seconds_left* is an estimate, None where there is none.
+    """
 
     phase: Phase = Phase.STARTING
     why: str = ""
@@ -47,5 +51,8 @@ class LiveStatus:
     running: tuple[RunningOp, ...] = ()
     bytes_up: int = 0
     bytes_down: int = 0
+    rate_up: float = 0.0
+    rate_down: float = 0.0
+    seconds_left: float | None = None
     unwatched: tuple[str, ...] = ()
-    details: dict[str, str] = field(default_factory=dict)
+    busy: tuple[tuple[str, float], ...] = ()  # files that are written all the time, and since when

@@ -160,7 +160,6 @@ def _check_node(node: RemoteNode, journal: bool) -> None:
     _sane(node.version.position > 0 or not journal, f"{who} has no position")
     _sane(node.node_id != node.parent_id, f"{who} lies in itself")
     _sane(len(node.name) <= _LONGEST_TEXT, f"{who} has an endless name")
-    _sane(_is_text(node.name), f"{who} has a name that is not text")
     _sane(-_LARGEST <= node.mtime_ns <= _LARGEST, f"{who} has an impossible time")
     content = node.content
     if content is not None:
@@ -170,15 +169,6 @@ def _check_node(node: RemoteNode, journal: bool) -> None:
         _sane(content.manifest is None or len(content.manifest) == _HASH_BYTES, f"{who} has a wrong manifest")
     elif not node.deleted:
         _sane(node.kind is Kind.DIRECTORY, f"{who} is a {node.kind.value} without content")
-
-
-def _is_text(name: str) -> bool:
-    """Return whether *name* can be kept: a lone surrogate, which no honest reply holds, cannot."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _without_root(nodes: Iterable[RemoteNode]) -> Iterable[RemoteNode]:

@@ -161,13 +161,13 @@ def touch(trees: Trees, key: NodeKey, before: Node | None = None) -> tuple[NodeK
     Ops that wait for *key* by a stored ``Wait`` are the queue's to find.
     """
     names: dict[NodeKey, None] = {key: None}
+    places: dict[Place, None] = {}  # mostly the three trees agree, and one look is enough
     for node in (trees.node(key), before):
-        if node is None:
-            continue
-        for state in (node.synced, node.remote, node.local):
-            place = place_of(state)
-            if place is not None:
-                _touch_place(trees, names, place)
+        if node is not None:
+            states = (node.synced, node.remote, node.local)
+            places.update((place, None) for state in states if (place := place_of(state)) is not None)
+    for place in places:
+        _touch_place(trees, names, place)
     return tuple(name for name in names if name != ROOT)
 
 

@@ -100,3 +100,21 @@ def test_p12_status_says_what_why_and_what_next() -> None:
 )
 def test_what_waits_for_a_person(more: dict, expected: bool) -> None:
     assert waits({**ROOT, **more}) is expected
+
+
+def test_p12_in_sync_is_not_said_while_something_waits_for_a_person() -> None:
+    live = {**LIVE, "phase": "in sync", "running": [], "unwatched": []}
+    assert "waits for you" in lines_of({**ROOT, "live": live})[0]
+    calm = {**ROOT, "live": live, "conflicts": 0, "held_groups": 0, "ops": {"ready": 0}}
+    assert "in sync" in lines_of(calm)[0]
+
+
+def test_p12_a_thousand_held_deletes_are_a_few_lines_without_a_time() -> None:
+    held = [
+        {"path": f"f{n}", "op": "remote_delete", "state": "blocked", "attempts": 0, "next_at": 1.0, "why": "held: many"}
+        for n in range(20)
+    ]
+    lines = [line for line in lines_of({**ROOT, "waiting": held}) if "held: many" in line]
+    assert len(lines) == 3
+    assert not [line for line in lines if "again" in line]
+    assert any("syncd plan" in line for line in lines_of({**ROOT, "waiting": held}))

@@ -66,14 +66,22 @@ def contents(root: Path) -> set[bytes]:
 
 
 def _contents(root: Path) -> set[bytes]:
+    # The trash first: its tending may put a late write back into the folder, and drop what the hub keeps.
     out = set()
-    trash = root / ".syncd" / "trash"
-    for start in (root, *([trash] if trash.is_dir() else [])):
-        for _, full, found in walk(start):
-            if stat.S_ISREG(found.st_mode):
-                out.add(content_hash(full))
-            elif stat.S_ISLNK(found.st_mode):
-                out.add(blake3(os.readlink(full)).digest())
+    trash = os.fsencode(root / ".syncd" / "trash")
+    for entry in sorted(os.listdir(trash)) if os.path.isdir(trash) else []:
+        with contextlib.suppress(FileNotFoundError):
+            out |= _contents_below(Path(os.fsdecode(os.path.join(trash, entry))))
+    return out | _contents_below(root)
+
+
+def _contents_below(start: Path) -> set[bytes]:
+    out = set()
+    for _, full, found in walk(start):
+        if stat.S_ISREG(found.st_mode):
+            out.add(content_hash(full))
+        elif stat.S_ISLNK(found.st_mode):
+            out.add(blake3(os.readlink(full)).digest())
     return out
 
 

@@ -13,10 +13,11 @@ import random
 import shutil
 import time as real_time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from blake3 import blake3
 from world import Device, Luck, Wire, World
 
 from syncd.adapters.posix_fs import PosixFs
@@ -32,6 +33,7 @@ from syncd.model.observation import (
     JobFailed,
     Message,
     PullFailed,
+    Reply,
     Unproven,
     Verb,
 )
@@ -293,6 +295,7 @@ class StormDevice(Device):
         self.unreadable: set[str] = set()
         self.under_way: list[Running] = []
         self.hints: list[tuple[tuple[str, ...], str]] = []
+        self.asking: int | None = None
         self.executed = 0
         self.crash_after: int | None = None
         super().__init__(base, name, storm.hub, storm.time, seed, settings)
@@ -305,7 +308,18 @@ class StormDevice(Device):
 
     def start(self) -> None:
         self.under_way = []
+        tickets = getattr(self, "tickets", 0)
         super().start()
+        self.tickets = tickets
+        if self.asking is not None:
+            self.step([Ask(self.asking, Verb.WAIT)])  # whoever waited waits for the new process
+
+    def wait(self, *, expect: int = 0) -> Reply:
+        self.asking = self.tickets + 1
+        try:
+            return super().wait(expect=expect)
+        finally:
+            self.asking = None
 
     def crash(self) -> None:
         self.fs.dead = self.wire.dead = True  # type: ignore[attr-defined]
@@ -366,10 +380,6 @@ class StormDevice(Device):
             if not self.jobs and not self.under_way and self.deadline is not None:
                 wait = max(0.0, self.deadline - self.time.monotonic())
                 self.time.ahead += min(luck.choice([0.1, 3.0, 30.0]), wait)
-
-    def submit(self, job: Job) -> None:
-        if os.environ.get("DBG"): print(self.name, "SUBMIT", id(job) % 100000, type(job).__name__, getattr(job,"run",""))
-        super().submit(job)
 
     def begin(self, number: int) -> None:
         """Start a job, whichever; its first part may run at once, or not."""
@@ -432,7 +442,6 @@ class StormDevice(Device):
             self.restart()
 
     def deliver(self, running: Running) -> None:
-        if os.environ.get("DBG"): print(self.name, "DELIVER", id(running.job) % 100000, type(running.job).__name__, [type(m).__name__ for m in running.post], getattr(running.job,"run",""))
         """Tell the engine something a job said; several at once now and then."""
         count = self.storm.luck.choice([1, 1, 2])
         messages, running.post = running.post[:count], running.post[count:]
@@ -590,6 +599,16 @@ class Storm(World):
                 device.restart()
             device.tickets += 1
             device.step([Ask(device.tickets, Verb.RETRY)])
+        self.time.ahead += 15.0  # a root that could not be proven is tried again by now
+        for device in self.devices:
+            for _ in range(20):
+                device.one()
+
+    def lost(self, contents: Iterable[bytes]) -> list[bytes]:
+        """P1: return which of these are neither in a folder, nor in a trash, nor in a version the hub keeps."""
+        kept: set[bytes] = set().union(*(device.everything() for device in self.devices))
+        gone = [content for content in contents if content not in kept]
+        return [content[:40] for content in gone if self.devices[0].wire.missing([blake3(content).digest()])]
 
     def check_queues(self) -> None:
         """Nothing is left to do, and nothing was given up."""

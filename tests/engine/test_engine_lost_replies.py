@@ -9,11 +9,9 @@ from collections.abc import Callable
 import pytest
 from world import Device, World
 
-from syncd.db.connection import RETENTION
 from syncd.model.conflict import is_conflicted_copy
 from syncd.model.errors import Offline
 from syncd.model.observation import Ask, Hints, Verb
-from syncd.model.op import OpState
 
 Deed = Callable[[Device], None]
 
@@ -87,6 +85,7 @@ def test_p4_a_lost_reply_makes_no_conflict(
     world.settle()
     assert ann.tree() == bob.tree() == expected
     assert not [path for path in ann.tree() if is_conflicted_copy(path.rpartition("/")[2])]
+    assert not [event for device in world.devices for event, _ in device.log if "history" in event]
 
 
 def cut_after_commit(device: Device) -> None:
@@ -117,22 +116,3 @@ def notices(device: Device) -> None:
     for _ in range(60):
         if not device.one() and device.deadline is not None:
             device.time.ahead += min(1.0, max(0.0, device.deadline - device.time.monotonic()))
-
-
-def test_what_is_over_is_forgotten_after_its_retention(make_world: Callable[..., World]) -> None:
-    world = make_world("ann", "bob")
-    ann = world.devices[0]
-    ann.write("old", "before")
-    world.settle()
-    write("old", "one")(ann)
-    cut_after_commit(ann)
-    write("old", "two")(ann)
-    notices(ann)
-    ann.wire.cut = False
-    world.settle()
-    assert ann.db.activity.recent(10)
-    assert ann.db.queue.counts()[OpState.DONE], "the test needs an op that was abandoned"
-    world.time.ahead += RETENTION + 86400
-    world.settle()
-    assert not ann.db.activity.recent(10)
-    assert not ann.db.queue.counts()[OpState.DONE]

@@ -9,6 +9,7 @@ from syncd.db.activity import ActivityRow
 from syncd.db.runs import RunKind, RunStatus
 from syncd.engine import loop
 from syncd.engine.desk import EngineSettings
+from syncd.engine.intake import ROWS_A_STEP
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import LookJob, ProveJob
 from syncd.model.observation import Ask, ClockJumped, HintsLost, JobFailed, Message, Unproven, Unwatched, Verb, Watching
@@ -183,3 +184,29 @@ def test_a_jump_of_the_clock_drops_connections_before_the_engine_hears_of_it() -
     inbox.put(None)
     loop.run(Engine(), inbox, Clock(), lambda: "ClockJumped" in heard, lambda: heard.append("dropped"))
     assert heard == ["dropped", "ClockJumped"]
+
+
+def test_p11_a_huge_folder_is_written_in_short_transactions_and_planned_once_it_is_whole(make_world: Make) -> None:
+    """Half of a look is never planned: what moved within the folder is a move, not a delete and a new file."""
+    world = make_world("ann")
+    (ann,) = world.devices
+    for number in range(1500):
+        ann.write(f"huge/{number:04}", f"content {number}")
+    world.settle()
+    for number in range(1500):
+        ann.path(f"huge/{number:04}").rename(ann.path(f"huge/moved {number:04}"))
+    commits = len(ann.wire.commits)
+    rows: list[int] = []
+    step = ann.engine.step
+
+    def counted(messages: list[Message]) -> float | None:
+        due = step(messages)
+        rows.append(ann.engine.intake.rows_left)
+        return due
+
+    ann.engine.step = counted  # type: ignore[method-assign]
+    ann.wait()
+    assert len(ann.wire.commits) - commits == 1500
+    assert {type(mutation).__name__ for mutation in ann.wire.commits[commits:]} == {"Moves"}
+    assert rows.count(0) >= 1500 * 3 // ROWS_A_STEP - 1, "it took several transactions"
+    assert not ann.engine.intake.busy

@@ -227,7 +227,7 @@ def test_up_from_nothing_ends_cleanly(tmp_path: Path, monkeypatch: pytest.Monkey
         line = process.stdout.readline()
         assert line, process.communicate()[1]
         seen += line
-    assert "syncd init ~/Sync --create --remote 'syncd://127.0.0.1:" in seen
+    assert " init ~/Other --create --remote 'syncd://127.0.0.1:" in seen
     second = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=REPO)
     assert second.returncode == 1
     assert f"pid {process.pid}" in second.stderr

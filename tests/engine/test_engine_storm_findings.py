@@ -1,0 +1,183 @@
+"""What the storm found, each in its smallest form."""
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+from world import Device, Luck, World
+
+from syncd.engine.receive import EPOCH
+from syncd.hub.core import Hub
+from syncd.model.errors import HistoryChanged
+from syncd.model.job import PollJob, PullJob, SendJob
+from syncd.model.node import Absent, Tree
+from syncd.model.observation import Ask, Hints, PullFailed, PullFault, Verb
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def two(make_world: Make) -> World:
+    return make_world("ann", "bob")
+
+
+def test_p2_a_file_with_three_hard_links_is_three_files(two: World) -> None:
+    """Each look at one link asked for a look at another, for ever: the fast path says nothing about an unchanged name."""
+    ann, bob = two.devices
+    ann.write("a", "content")
+    two.settle()
+    os.link(ann.path("a"), ann.path("b"))
+    os.link(ann.path("a"), ann.path("c"))
+    ann.deadline = ann.engine.step([Hints((((), "b"), ((), "c")))])
+    two.settle()
+    assert bob.tree().keys() == {"a", "b", "c"}
+
+
+def test_p2_a_file_moved_out_of_a_folder_that_cannot_be_listed_is_taken_for_new(two: World) -> None:
+    ann, bob = two.devices
+    ann.write("d/a", "content")
+    two.settle()
+    ann.path("d/a").rename(ann.path("b"))
+    honest = ann.fs.open_dir
+
+    def refuse(path: tuple[str, ...]) -> object:
+        if path == ("d",):
+            raise PermissionError(13, "not permitted")
+        return honest(path)
+
+    ann.fs.open_dir = refuse  # type: ignore[method-assign,assignment]
+    ann.deadline = ann.engine.step([Hints((((), "b"),))])
+    ann.wait()
+    bob.wait()
+    assert bob.read("b") == bob.read("d/a") == "content"  # what cannot be listed is not gone
+    ann.fs.open_dir = honest  # type: ignore[method-assign]
+    two.settle()
+    assert bob.tree().keys() == {"d", "b"}
+
+
+def test_an_upload_that_waits_for_the_hub_keeps_nobody_awake(two: World) -> None:
+    """A ready op that cannot be handed out made the loop step without a pause until the hub was back."""
+    ann, _ = two.devices
+    two.settle()
+    ann.wire.cut = True
+    ann.write("new", "made offline")
+    ann.deadline = ann.engine.step([Hints((((), "new"),)), Ask(999, Verb.WAIT)])
+    for _ in range(20):
+        ann.one()
+    assert ann.db.queue.in_state(None, 5)
+    assert not ann.jobs or all(isinstance(job, PollJob) for job in ann.jobs)
+    assert ann.deadline is not None
+    assert ann.deadline > ann.time.monotonic()
+
+
+def stop_at(device: Device, here: Callable[[object], bool]) -> None:
+    """Run until a job comes whose turn satisfies *here*; that job is left undone."""
+    for _ in range(200):
+        if any(here(job) for job in device.jobs):
+            return
+        if not device.one() and device.deadline is not None:
+            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
+    raise AssertionError("it never came")
+
+
+def test_p4_a_crash_while_a_vanished_tree_is_marked_leaves_no_orphans(two: World) -> None:
+    """What lay below a vanished folder stayed present for good when the process died before all of it was marked."""
+    ann, bob = two.devices
+    ann.write("a/b/c/d/e/f", "deep")
+    two.settle()
+    shutil.rmtree(ann.path("a"))
+    key = ann.db.nodes.find(Tree.LOCAL, ("a",))
+    node = ann.db.nodes.node(key)
+    with ann.db.transaction():
+        ann.engine.intake.vanish(node)  # the first half; the process dies before the next step
+    ann.crash()
+    ann.start()
+    two.settle()
+    assert bob.tree() == {}
+
+
+
+def test_p4_a_crash_after_the_last_page_of_a_listing_still_concludes_what_is_gone(two: World) -> None:
+    """The cursor was kept and the absences were not: the device waited for ever for a listing that was over."""
+    ann, bob = two.devices
+    ann.write("gone", "deleted while bob was away")
+    ann.write("stays", "content")
+    two.settle()
+    bob.crash()
+    ann.remove("gone")
+    ann.wait()
+    bob.start()
+    bob.engine.remote.begin_history()
+    bob.db.meta.set("linked", "yes")
+    bob.engine.pulls._list_again(PullFault.HISTORY, "a backup was restored")
+    stop_at(bob, lambda job: isinstance(job, PullJob) and job.cursor is not None)  # the listing is over
+    bob.db.meta.set(EPOCH, "list")
+    bob.engine.remote.generation = bob.db.nodes.begin_listing() - 1
+    bob.crash()
+    bob.start()
+    two.settle(expect=None)
+    assert bob.db.meta.get(EPOCH) is None
+
+
+def reopen_older(world: World) -> None:
+    """The hub comes back from its backup; the devices run on."""
+    world.hub.close()
+    shutil.rmtree(world.base / "hub")
+    shutil.copytree(world.base / "backup", world.base / "hub")
+    world.hub = Hub.open(world.base / "hub", world.time, Luck(77))
+    for device in world.devices:
+        device.hub = world.hub
+        device.wire._remote = world.hub.authenticate(device.enrolled.token)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["it runs on", "it is killed"])
+@pytest.mark.parametrize("others", [False, True], ids=["nobody writes", "others write at the same positions"])
+def test_p2_a_hub_that_lost_our_last_commit_but_not_our_cursor_is_noticed(
+    two: World, restart: bool, others: bool
+) -> None:
+    """R held what the hub no longer had: the file never reached anybody else, and each edit of it was stale for ever."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    two.hub.close()
+    shutil.copytree(two.base / "hub", two.base / "backup")
+    two.hub = Hub.open(two.base / "hub", two.time, Luck(5))
+    for device in two.devices:
+        device.wire._remote = two.hub.authenticate(device.enrolled.token)
+    cursor = ann.db.meta.get("cursor")
+    ann.write("a", "second")
+    ann.write("new", "new")
+    ann.deadline = ann.engine.step([Hints((((), "a"), ((), "new")))])
+    stop_at(ann, lambda job: isinstance(job, SendJob))
+    for _ in range(20):  # the commit, and its result; the feed has not told it yet
+        if [job for job in ann.jobs if isinstance(job, SendJob)]:
+            ann.jobs = type(ann.jobs)(job for job in ann.jobs if not isinstance(job, PullJob))
+            ann.one()
+    assert ann.wire.commits
+    assert ann.db.meta.get("cursor") == cursor
+    reopen_older(two)
+    if others:
+        bob.write("from bob 1", "1")
+        bob.write("from bob 2", "2")
+        bob.wait()
+    if restart:
+        ann.crash()
+        ann.start()
+    two.settle(expect=None)
+    assert bob.read("a") == "second"
+    assert bob.read("new") == "new"
+
+
+def test_a_poll_of_an_old_conversation_does_not_forget_what_a_new_one_learnt(two: World) -> None:
+    """A long poll that failed before a listing, and is told after it, made the device forget S a second time."""
+    ann, _ = two.devices
+    ann.write("a", "content")
+    two.settle()
+    late = PollJob("the cursor it had", 55.0)
+    ann.engine.desk.in_flight[late.lane] = ann.engine.desk.in_flight.get(late.lane, 0) + 1
+    ann.deadline = ann.engine.step([PullFailed(late, PullFault.HISTORY, str(HistoryChanged("restored")))])
+    assert ann.db.meta.get(EPOCH) is None
+    node = ann.db.nodes.node(ann.db.nodes.find(Tree.LOCAL, ("a",)))
+    assert not isinstance(node.synced, Absent)
+    two.settle()
