@@ -181,7 +181,8 @@ def lines_of(root: dict[str, Any]) -> list[str]:
         if live["unwatched"]:
             lines.append(f"  {count(len(live['unwatched']), 'folder')} cannot be watched, and are polled instead:")
             lines += [f"    {shown(path)}" for path in live["unwatched"][:5]]
-        lines += [f"  {path} is being written since {ago(since)}; it is read once it rests" for path, since in live["busy"]]
+        for path, since in live.get("busy", ()):
+            lines.append(f"  {path} is being written, and did not rest since {ago(since)}: it travels once it does")
     lines += _listed("waiting", root.get("waiting", []), "op")
     lines += _listed("not synced here", root.get("unsynced", []), None)
     return lines

@@ -16,6 +16,9 @@ FINE, FAILED, USAGE, WAITS = 0, 1, 2, 3
 DECISIONS = frozenset({Verb.APPROVE, Verb.RESOLVE, Verb.PAUSE, Verb.RESUME})
 """What a person decides. Written down, durably, before anybody is told that it was done."""
 PARKED_AT_ONCE = 100_000
+PATIENCE = 2
+LOCAL_TROUBLES = frozenset({"no space", "not permitted", "not possible here", "busy", "disk"})
+"""Errors that go on until somebody mends this machine; after PATIENCE attempts nobody is kept waiting for them."""
 
 
 @dataclass(slots=True)
@@ -72,7 +75,8 @@ class Asks:
             case Verb.RETRY:
                 count = self._release_failed()
                 self.pulls.hurry()
-                self.reply(Reply(ask.ticket, FINE, f"{count} parked ops are tried again"))
+                text = f"{_count(count, 'op')} tried again" if count else "nothing is parked"
+                self.reply(Reply(ask.ticket, FINE, text))
             case _:
                 self.reply(Reply(ask.ticket, USAGE, f"{ask.verb.value} is not something the engine answers"))
 
@@ -167,12 +171,18 @@ class Asks:
         if self.looks.coalescer.next_due() is not None or self.desk.facts.paused:
             return -1
         counts = self.desk.db.queue.counts()
-        if counts.get(OpState.READY, 0) or counts.get(OpState.RUNNING, 0):
+        troubled = self._troubled()
+        if counts.get(OpState.READY, 0) > troubled or counts.get(OpState.RUNNING, 0):
             return -1
-        blocked = counts.get(OpState.BLOCKED, 0) + counts.get(OpState.FAILED, 0)
+        blocked = counts.get(OpState.BLOCKED, 0) + counts.get(OpState.FAILED, 0) + troubled
         if blocked or self.desk.db.decisions.undecided() or self.desk.db.conflicts.open_count():
             return WAITS
         return FINE
+
+    def _troubled(self) -> int:
+        """Return how many ops are tried again and again for a reason that lies here: a person must help."""
+        retrying = self.desk.db.queue.retrying(PARKED_AT_ONCE)
+        return sum(queued.attempts >= PATIENCE and queued.error_class in LOCAL_TROUBLES for queued in retrying)
 
     def summary(self, code: int) -> str:
         """Say in one line how things stand."""
@@ -183,11 +193,17 @@ class Asks:
         counts = self.desk.db.queue.counts()
         parts = []
         if open_conflicts := self.desk.db.conflicts.open_count():
-            parts.append(f"{open_conflicts} conflicts ('syncd conflicts')")
+            parts.append(f"{_count(open_conflicts, 'conflict')} ('syncd conflicts')")
         if groups := len(self.desk.db.decisions.undecided()):
-            parts.append(f"{groups} held groups ('syncd approve')")
+            parts.append(f"{_count(groups, 'held group')} ('syncd approve')")
         if failed := counts.get(OpState.FAILED, 0):
-            parts.append(f"{failed} parked ops ('syncd status')")
+            parts.append(f"{_count(failed, 'parked op')} ('syncd status')")
+        if troubled := self._troubled():
+            parts.append(f"{_count(troubled, 'op')} that cannot go on here ('syncd status')")
         if blocked := counts.get(OpState.BLOCKED, 0):
-            parts.append(f"{blocked} ops that wait for them")
+            parts.append(f"{_count(blocked, 'op')} that wait for a decision or for another op")
         return "done, but something waits for you: " + ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

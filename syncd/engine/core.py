@@ -89,6 +89,7 @@ class Engine:
             self.desk,
             self.looks,
             self.remote,
+            self.guarding.is_allowed,
             self.decider.note_conflict,
             self.pulls.ask,
             self._root_lost,

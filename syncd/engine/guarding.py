@@ -49,14 +49,18 @@ class Guarding:
         return verdict.hold, verdict.reason
 
     def _decision(self, node: NodeKey) -> Decision | None:
-        """Return what holds for the node now: a decision counts for the guard's window, then changes count anew."""
+        """Return what holds for the node now. An allowance is for the op it was given for, however long that waits
+        for the remote, and for the guard's window; after that changes count anew."""
         found = self.desk.db.decisions.decision_for(node)
         if found is None:
             return None
         item = found[1]
         if item.decision is Decision.ALLOW:
-            recent = self.desk.clock.now() - (item.decided or 0.0) < self.desk.settings.guard_window
-            return Decision.ALLOW if recent else None
+            decided = item.decided or 0.0
+            live = self.desk.db.queue.live(node)
+            waited_for = live is not None and live.created <= decided
+            recent = self.desk.clock.now() - decided < self.desk.settings.guard_window
+            return Decision.ALLOW if recent or waited_for else None
         return Decision.UNDECIDED if item.decision is Decision.UNDECIDED else None
 
     def _group(self, side: Side, reason: str) -> int:
@@ -99,6 +103,10 @@ class Guarding:
                     ids.append(node.node_id.hex())
             holds[f"{group.side.value}: {group.reason}"] = ids
         self.desk.keeper.keep_holds(holds)
+
+    def is_allowed(self, node: NodeKey) -> bool:
+        """Whether a person let the node's change go: such changes do not count towards the next mark."""
+        return self._decision(node) is Decision.ALLOW
 
     def is_held(self, node: NodeKey) -> bool:
         """Whether the node is in a group that nobody decided on yet."""

@@ -1,7 +1,7 @@
 """Settles results: in one transaction S advances and the op ends (P4), or the op goes back with what was learnt."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from syncd.db.activity import ActivityRow
 from syncd.db.queue import QueuedOp
@@ -35,12 +35,12 @@ class Settler:
     desk: Desk
     looks: Looks
     remote: RemoteIntake
+    is_allowed: Callable[[int], bool]
     note_conflict: Callable[[int, ConflictKind, str | None], None]
     ask_pull: Callable[[], int]
     root_lost: Callable[[str], None]
     went_offline: Callable[[str, float | None], None]
     pieces: PieceNotes
-    answered: dict[int, set[int]] = field(default_factory=dict)
 
     def take(self, ended: OpsEnded) -> None:
         """Settle the results of a job, or of a part of it."""
@@ -231,6 +231,6 @@ class Settler:
             outcome=outcome,
             side=op.side,
             bytes=op.bytes_at_stake if op.destructive else op.size,
-            destructive=op.destructive and outcome == "done",
+            destructive=op.destructive and outcome == "done" and not self.is_allowed(op.node),
         )
         self.desk.db.activity.add([row])

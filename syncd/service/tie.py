@@ -61,17 +61,17 @@ def tie(
         _ask_about_foreign_marker(real, confirmed)
         return Tied(_tie_new(roots, real, invite, HubRemote.enroll(invite, device)), renewed=False)
     with lockfile.acquire(os.fspath(roots.folder(before.id).lock)):
-        other = f"{shown(str(real))} is tied to {before.remote}; tie it to {invite.address} instead"
-        if before.remote != str(invite.address) and not confirmed(other):
-            raise Usage(f"{shown(str(real))}: is tied to {before.remote}: add --force-new to tie it to another space")
+        # Only who answers tells whether it is the same space: its address may have changed.
         enrolled = HubRemote.enroll(invite, device)
         identity = enrolled.identity
         if (before.hub_id, before.space_id) == (identity.remote_id, identity.space_id):
             return Tied(_renew(roots, before, invite, enrolled), renewed=True)
-        if before.remote == str(invite.address) and not confirmed(
-            f"{other}, which is another hub or space than before"
-        ):
-            raise Usage(f"{before.remote}: is another hub or space than before: add --force-new to start anew with it")
+        other = f"{shown(str(real))} is tied to {before.remote}; tie it to {invite.address}, which is another space"
+        if not confirmed(other):
+            raise Usage(
+                f"{shown(str(real))}: is tied to {before.remote}, and {invite.address} is another hub or space: "
+                "add --force-new, with a fresh invite (this one is used up), to start anew with it"
+            )
         Tokens(roots).drop(before.id)
         roots.forget(before.id)
     return Tied(_tie_new(roots, real, invite, enrolled), renewed=False)

@@ -60,6 +60,7 @@ def test_p10_an_error_is_one_line_that_cannot_steer_a_terminal(capsys: pytest.Ca
 LIVE = {
     "phase": "syncing", "why": "", "since": 0.0, "remote_online": False, "remote_detail": "no route", "next_at": None,
     "running": [{"type": "upload", "path": "a/b", "bytes_done": 512, "bytes_total": 1024}], "unwatched": ["x"],
+    "busy": [["log.txt", 1000.0]],
 }  # fmt: skip
 ROOT = {
     "path": "/home/me/Sync\x1b[0m", "remote": "syncd://h:1/s", "device": "laptop", "paused": False, "daemon": 1,

@@ -20,7 +20,7 @@ from syncd.model.observation import Ask, Reply, Verb, Withdraw
 from syncd.model.status import LiveStatus, Phase, RunningOp
 
 LIVE = LiveStatus(
-    phase=Phase.SYNCING, ops_waiting=3, running=(RunningOp(7, "upload", "a/b.txt", 10, 20),), details={"x": "y"}
+    phase=Phase.SYNCING, ops_waiting=3, running=(RunningOp(7, "upload", "a/b.txt", 10, 20),), busy=(("log", 1.0),)
 )
 
 

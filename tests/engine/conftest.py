@@ -1,14 +1,11 @@
 """Worlds for engine tests."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from world import World
+from tests.engine.world import World
 
 
 @pytest.fixture

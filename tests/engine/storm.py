@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from blake3 import blake3
-from world import Device, Luck, Wire, World
 
 from syncd.adapters.posix_fs import PosixFs
 from syncd.engine.desk import EngineSettings
@@ -38,6 +37,7 @@ from syncd.model.observation import (
     Verb,
 )
 from syncd.model.op import OpState
+from tests.engine.world import Device, Luck, Wire, World
 
 DISK_ERRORS = (errno.EIO, errno.EIO, errno.EACCES, errno.EBUSY, errno.ENOSPC)
 POLL = 55.0
@@ -597,12 +597,12 @@ class Storm(World):
                 self.renew(device)
             if self.luck.random() < 0.3:
                 device.restart()
-            device.tickets += 1
-            device.step([Ask(device.tickets, Verb.RETRY)])
         self.time.ahead += 15.0  # a root that could not be proven is tried again by now
         for device in self.devices:
-            for _ in range(20):
+            for _ in range(200):  # what was under way may end badly yet
                 device.one()
+            device.tickets += 1
+            device.step([Ask(device.tickets, Verb.RETRY)])
 
     def lost(self, contents: Iterable[bytes]) -> list[bytes]:
         """P1: return which of these are neither in a folder, nor in a trash, nor in a version the hub keeps."""

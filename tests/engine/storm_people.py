@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from storm import StormDevice
+from tests.engine.storm import StormDevice
 
 NAMES = [
     *(f"f{n}" for n in range(5)), "F1", "caf\u00e9", "cafe\u0301", "f1.txt",

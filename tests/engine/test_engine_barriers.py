@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from world import World
+from tests.engine.world import World
 
 
 def test_p12_the_first_wait_of_a_new_device_returns_when_all_is_uploaded(make_world: Callable[..., World]) -> None:

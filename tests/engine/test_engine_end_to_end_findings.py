@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from world import Device, World
+from tests.engine.world import Device, World
 
 Make = Callable[..., World]
 

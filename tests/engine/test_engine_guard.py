@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from world import Device, World
 
 from syncd.db.runs import RunKind
 from syncd.engine.desk import EngineSettings
 from syncd.model.observation import Verb
 from syncd.model.op import Side
+from tests.engine.world import Device, World
 
 Make = Callable[..., World]
 MANY = 450  # more than one step plans
@@ -151,11 +151,11 @@ def test_p8_a_held_group_blocks_only_what_needs_its_names(make_world: Make, deci
     fill(ann, 300)
     world.settle()
     ann.remove("folder")
-    ann.write("other/file", "travels")
+    ann.write("elsewhere", "travels")
     ann.write("folder", "a file now")  # needs the name of what is held
     ann.wait(expect=3)
     bob.wait()
-    assert bob.read("other/file") == "travels"
+    assert bob.read("elsewhere") == "travels"
     assert bob.path("folder").is_dir()
     (group,) = ann.db.decisions.undecided()
     ann.ask(Verb.APPROVE, group=str(group.id), decision=decision)

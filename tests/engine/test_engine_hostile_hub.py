@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from world import Device, World
 
 from syncd.model.node import Kind
 from syncd.model.path import ROOT_ID, is_reserved
 from syncd.model.remote import Change, ChangesPage, ListingPage, RemoteNode
 from syncd.model.status import Phase
+from tests.engine.world import Device, World
 
 Make = Callable[..., World]
 

@@ -7,11 +7,11 @@ restart in between, and at the end every folder holds what that person left.
 from collections.abc import Callable
 
 import pytest
-from world import Device, World
 
 from syncd.model.conflict import is_conflicted_copy
 from syncd.model.errors import Offline
 from syncd.model.observation import Ask, Hints, Verb
+from tests.engine.world import Device, World
 
 Deed = Callable[[Device], None]
 

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from world import World
 
 from syncd.engine import pieces
+from tests.engine.world import World
 
 LARGE = b"".join(
     n.to_bytes(4, "big") * 3 + bytes([n * n % 251]) for n in range(300_000)

@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable
 
 import pytest
-from world import Device, World
 
 from syncd.model.conflict import is_conflicted_copy
+from tests.engine.world import Device, World
 
 CASES = int(os.environ.get("SYNCD_CASES", "60"))
 FIRST = int(os.environ.get("SYNCD_SEED", "0"))

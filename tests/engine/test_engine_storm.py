@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from storm import Storm, StormDevice, Weather
-from storm_people import Hand
 
 from syncd.observe.ignore import Rules
+from tests.engine.storm import Storm, StormDevice, Weather
+from tests.engine.storm_people import Hand
 
 CASES = int(os.environ.get("SYNCD_CASES", "40"))
 FIRST = int(os.environ.get("SYNCD_SEED", "0"))

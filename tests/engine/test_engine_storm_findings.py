@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from world import Device, Luck, World
 
 from syncd.engine.receive import EPOCH
 from syncd.hub.core import Hub
@@ -13,6 +12,7 @@ from syncd.model.errors import HistoryChanged
 from syncd.model.job import PollJob, PullJob, SendJob
 from syncd.model.node import Absent, Tree
 from syncd.model.observation import Ask, Hints, PullFailed, PullFault, Verb
+from tests.engine.world import Device, Luck, World
 
 Make = Callable[..., World]
 
@@ -95,7 +95,6 @@ def test_p4_a_crash_while_a_vanished_tree_is_marked_leaves_no_orphans(two: World
     ann.start()
     two.settle()
     assert bob.tree() == {}
-
 
 
 def test_p4_a_crash_after_the_last_page_of_a_listing_still_concludes_what_is_gone(two: World) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from storm import Storm, StormDevice
-from storm_people import walk
 
 from syncd.model.conflict import is_conflicted_copy
+from tests.engine.storm import Storm, StormDevice
+from tests.engine.storm_people import walk
 
 CASES = int(os.environ.get("SYNCD_CASES", "40"))
 """About how many calls of a workload are broken; 100000: each."""
@@ -114,7 +114,12 @@ def run(make_storm: Make, ann_does: Deed, bob_does: Deed, arrange: Callable[[Sto
     expected = ann.tree()
     storm.calls = storm.commits = ann.executed = 0
     arrange(storm)
+    storm.settle_all()
+    storm.lose_commit = storm.crash_call = 0
+    ann.crash_after = None
+    made = (storm.calls, storm.commits, ann.executed)
     storm.settle(expect=None)
+    storm.calls, storm.commits, ann.executed = made
     storm.check_queues()
     assert not storm.lost(sorted(written))
     copies = [path for path in ann.tree() if is_conflicted_copy(path.rpartition("/")[2])]

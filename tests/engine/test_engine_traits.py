@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
-from world import Device, World
 
 from syncd.model.node import Reason, Tree
 from syncd.model.observation import Verb
 from syncd.ports import Traits
+from tests.engine.world import Device, World
 
 Make = Callable[..., World]
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from blake3 import blake3
-from world import Device, World
 
 from syncd.engine.desk import EngineSettings
 from syncd.model.conflict import is_conflicted_copy
 from syncd.model.observation import Ask, Verb
+from tests.engine.world import Device, World
 
 
 @pytest.fixture
@@ -227,9 +227,8 @@ def test_p9_a_lost_database_is_rebuilt_and_nothing_travels(two: World) -> None:
 def test_p1_a_hub_restored_to_an_older_backup_loses_nothing(two: World) -> None:
     import shutil
 
-    from world import Luck
-
     from syncd.hub.core import Hub
+    from tests.engine.world import Luck
 
     ann, bob = pair(two)
     ann.write("old", "version 1")

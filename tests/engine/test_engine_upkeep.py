@@ -1,9 +1,9 @@
 """What comes round by itself: retention of records, folders that cannot be watched, lost events, a person's words."""
 
+import dataclasses
+import os
 import queue
 from collections.abc import Callable
-
-from world import World
 
 from syncd.db.activity import ActivityRow
 from syncd.db.runs import RunKind, RunStatus
@@ -12,9 +12,23 @@ from syncd.engine.desk import EngineSettings
 from syncd.engine.intake import ROWS_A_STEP
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import LookJob, ProveJob
-from syncd.model.observation import Ask, ClockJumped, HintsLost, JobFailed, Message, Unproven, Unwatched, Verb, Watching
+from syncd.model.node import Fingerprint
+from syncd.model.observation import (
+    Ask,
+    ClockJumped,
+    HintsLost,
+    JobFailed,
+    Looked,
+    Message,
+    Unhashed,
+    Unproven,
+    Unwatched,
+    Verb,
+    Watching,
+)
 from syncd.model.path import ROOT
 from syncd.model.status import Phase
+from tests.engine.world import World
 
 Make = Callable[..., World]
 DAY = 86400.0
@@ -210,3 +224,25 @@ def test_p11_a_huge_folder_is_written_in_short_transactions_and_planned_once_it_
     assert {type(mutation).__name__ for mutation in ann.wire.commits[commits:]} == {"Moves"}
     assert rows.count(0) >= 1500 * 3 // ROWS_A_STEP - 1, "it took several transactions"
     assert not ann.engine.intake.busy
+
+
+def test_p12_a_file_that_never_rests_is_shown_with_the_time_it_began(make_world: Make) -> None:
+    world = make_world("ann")
+    (ann,) = world.devices
+    ann.write("log", "one")
+    ann.wait()
+    began = world.time.now()
+    ann.engine.looks.hint((), "log")
+    for _ in range(4):  # written again whenever it is read
+        while not (looks := [job for job in ann.jobs if isinstance(job, LookJob)]):
+            world.time.ahead += 0.2
+            ann.engine.step([])
+        (look,) = looks
+        ann.jobs.remove(look)
+        (unit,) = ann.handle(look)[0].units  # type: ignore[union-attr]
+        fingerprint = os.stat(ann.path("log"))
+        busy = Unhashed("log", Fingerprint(unit.dev, fingerprint.st_ino, 1, 1, 3), busy=True)
+        ann.engine.step([Looked(look, (dataclasses.replace(unit, seen=(), unhashed=(busy,)),), "")])
+    ((path, since),) = ann.engine.live.busy
+    assert path == "log"
+    assert abs(since - began) < 5.0

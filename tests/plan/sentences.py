@@ -4,12 +4,11 @@ A row is ``key kind | S | R | L``; a state ``-`` (absent), ``parent/name content
 for directories) or ``?reason [parent/name]`` (unknown).
 """
 
-from world import World, node_id
-
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, State, Unknown, Version
 from syncd.model.op import Op
 from syncd.plan.planner import join, plan
 from syncd.plan.world import NodePlan
+from tests.property.world import World, node_id
 
 KINDS = {"f": Kind.FILE, "d": Kind.DIRECTORY, "s": Kind.SYMLINK}
 REASONS = {"held": Reason.HELD, "ignored": Reason.IGNORED, "unread": Reason.UNREADABLE, "left": Reason.LEFTOVER}

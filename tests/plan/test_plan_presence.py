@@ -3,7 +3,8 @@
 One situation a block: a sentence, the rows, and the plan of one node."""
 
 import pytest
-from sentences import build, planned, situations
+
+from tests.plan.sentences import build, planned, situations
 
 TABLE = """
 new there

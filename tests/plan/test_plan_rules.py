@@ -1,7 +1,6 @@
 """What ops carry (P6), joining, superseded history, temporary names, who is touched: beyond the table of sentences."""
 
 import pytest
-from sentences import build, joined, planned
 
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Present, Version
@@ -9,6 +8,7 @@ from syncd.model.op import OpType, WaitKind
 from syncd.model.path import MAX_NAME_BYTES, name_fault
 from syncd.plan.order import temporary_name, touch
 from syncd.plan.planner import join, plan
+from tests.plan.sentences import build, joined, planned
 
 
 def op_of(key, *rows, **traits):

@@ -4,14 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from generator import Editor, grow
-from settling import NotSettled, join_all
-from world import Stale, World
-
 from syncd.model.node import Absent, Kind, Node, Place, Present, State, Tree, Version
 from syncd.model.op import Op, OpType, Side
 from syncd.model.path import ROOT
 from syncd.plan.planner import plan
+from tests.property.generator import Editor, grow
+from tests.property.settling import NotSettled, join_all
+from tests.property.world import Stale, World
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 import random
 from dataclasses import replace
 
-from world import World, node_id
-
 from syncd.model.node import Absent, Kind, Node, Place, Present, Tree, Version, place_of
 from syncd.model.path import ROOT
+from tests.property.world import World, node_id
 
 NAMES = ("a", "b", "c", "d")
 TWINS = ("a", "A", "b", "B", "c")

@@ -3,13 +3,12 @@
 import random
 from collections.abc import Callable
 
-from world import Stale, World
-
 from syncd.model.node import Node, Tree, place_of
 from syncd.model.op import Op
 from syncd.model.path import ROOT
 from syncd.plan.order import touch
 from syncd.plan.planner import join, plan
+from tests.property.world import Stale, World
 
 
 class NotSettled(AssertionError):

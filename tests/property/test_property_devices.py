@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from devices import play
+
+from tests.property.devices import play
 
 CASES = int(os.environ.get("SYNCD_CASES", "2000")) // 4
 BLOCK = 100

@@ -9,14 +9,14 @@ import random
 from collections.abc import Callable
 
 import pytest
-from generator import Editor, forget_synced, grow
-from settling import NotSettled, settle_touched, settle_whole
-from world import World
 
 from syncd.model.conflict import is_conflicted_copy
 from syncd.model.node import Kind, Present, Tree, place_of
 from syncd.model.path import ROOT
 from syncd.plan.planner import join, plan
+from tests.property.generator import Editor, forget_synced, grow
+from tests.property.settling import NotSettled, settle_touched, settle_whole
+from tests.property.world import World
 
 CASES = int(os.environ.get("SYNCD_CASES", "2000"))
 BLOCK = 250

@@ -155,6 +155,7 @@ def test_tying_to_another_space_asks_first(roots: Roots, tmp_path: Path, data: H
     with pytest.raises(Usage, match="--force-new"):
         tie(roots, tmp_path / "one", invite, "laptop", insecure=False, confirmed=never)
     assert roots.load(before.id) == before
+    invite = data.invite("other", served)  # asking who answers used the first one up
     after = tie(roots, tmp_path / "one", invite, "laptop", insecure=False, confirmed=lambda _: True)
     assert not after.renewed
     assert [record.remote for record in roots.all()] == [after.record.remote] != [before.remote]
