@@ -1,8 +1,13 @@
 """The machine's clock and randomness behind the ports. The only place where syncd's engine meets either."""
 
 import random
+import resource
 import secrets
 import time
+from typing import Final
+
+MOST_DESCRIPTORS: Final = 16_384
+"""Open files a process may have, if the system allows: far above what the pools can use."""
 
 
 class SystemClock:
@@ -30,3 +35,12 @@ class SystemChance:
     def between(self, low: float, high: float) -> float:
         """Return a number in [low, high)."""
         return low + (high - low) * self._random.random()
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process open as many files as it is allowed to: a batch of replacements holds several hundred open,
+    and the usual soft limit of 1,024 (256 on macOS) is for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

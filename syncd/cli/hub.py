@@ -41,13 +41,14 @@ def serve(data: str | None, listen: str, url: str | None, insecure: bool, superv
 
     Beyond this machine it speaks TLS, with a certificate of its own that invites carry.
     """
-    from syncd.adapters.system import SystemClock
+    from syncd.adapters.system import SystemClock, raise_descriptor_limit
     from syncd.hub.server import HubServer, Ready, parse_listen
     from syncd.service import config, logs
     from syncd.service.supervisor import notify
 
     settings = config.load()
     logs.configure(settings.log.level, settings.log.format)
+    raise_descriptor_limit()
     where, folder = parse_listen(listen, DEFAULT_PORT), data_path(data)
     with contextlib.ExitStack() as undo:
         undo.enter_context(folder.serve_lock())

@@ -1,26 +1,36 @@
 """`syncd run`: the daemon in the foreground, or one sync and out."""
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from syncd.cli import reach
-from syncd.cli.render import progress_line, say
+from syncd.cli.render import progress_line, say, say_json
 from syncd.cli.status import waited
 from syncd.control.client import NoDaemon
 from syncd.model.path import shown
 from syncd.settings import LogFormat, LogLevel, Settings
+
+if TYPE_CHECKING:
+    from syncd.service.running import Settled
 
 
 @click.command(epilog="\b\nExamples:\n  syncd run\n  syncd run ~/Sync --once\n  syncd run --log-format json")
 @reach.roots_argument()
 @click.option("--once", is_flag=True, help="Sync until settled, then end (0 in sync, 3 something waits for you).")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --once: give up after this (4).")
+@reach.json_option()
 @click.option("--log-format", type=click.Choice([str(one) for one in LogFormat]), help="For people or for machines.")
 @click.option("--log-level", type=click.Choice([str(one) for one in LogLevel]), help="How much is logged.")
 def run(
-    roots: tuple[str, ...], once: bool, timeout: float | None, log_format: str | None, log_level: str | None
+    roots: tuple[str, ...],
+    once: bool,
+    timeout: float | None,
+    as_json: bool,
+    log_format: str | None,
+    log_level: str | None,
 ) -> int:
     """Run the daemon in the foreground, for all folders or those named.
 
@@ -45,23 +55,26 @@ def run(
 
         return run_until_stopped(Roots(), records, settings)
     deadline = None if timeout is None else time.monotonic() + timeout
-    codes = []
+    ended: list[dict[str, Any]] = []
     for record in records:
         left = None if deadline is None else max(0.001, deadline - time.monotonic())
-        code, text = _once(record.id, settings, left)
-        say(f"{shown(record.path)}: {text}")
-        codes.append(code)
-    return reach.worst(codes)
+        settled = _once(record.id, settings, left)
+        if not as_json:
+            say(f"{shown(record.path)}: {settled.text}")
+        ended.append({"root": record.path, "code": settled.code, "text": settled.text, "opened": settled.opened})
+    if as_json:
+        say_json(ended)
+    return reach.worst([int(one["code"]) for one in ended])
 
 
-def _once(root_id: str, settings: Settings, timeout: float | None) -> tuple[int, str]:
+def _once(root_id: str, settings: Settings, timeout: float | None) -> "Settled":
     from syncd.service.roots import Roots
-    from syncd.service.running import run_once
+    from syncd.service.running import Settled, run_once
 
     roots = Roots()
     record = roots.load(root_id)
     try:
-        return waited(record, timeout)
+        return Settled(*waited(record, timeout))
     except NoDaemon:
         with progress_line() as show:
             return run_once(roots, record, settings, timeout, show)

@@ -315,9 +315,11 @@ class Engine:
                         self.looks.hint(unit.path[:-1], unit.path[-1])
             case ApplyJob() | SendJob():
                 self.settler.broke(job, error)
-            case RecoverJob() | SweepJob():
-                self.desk.came_back(job.lane)
+            case RecoverJob():
                 self._recovering = False
+                self.settler.take(OpsEnded(job, ()))  # no op was answered for: each is tried again with its own key
+            case SweepJob():
+                self.desk.came_back(job.lane)
             case ProveJob():
                 self.desk.came_back(Lane.LOOK)
                 self.looks.proving = False
@@ -389,7 +391,7 @@ class Engine:
             self._scan_at = None
             deep_at = float(self.desk.db.meta.get("deep scan at") or 0)
             self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
-        if self.looks.asked and not self.looks.proving and not self.looks.walks and self._prove_at is None:
+        if self._must_prove():
             self.looks.prove()
         may_look = not self._unproven and self.looks.proven
         self.upkeep.work(may_look=may_look, recovering=self._recovering)
@@ -429,11 +431,17 @@ class Engine:
             self._rules_walk = None
         return True
 
+    def _must_prove(self) -> bool:
+        free = not self.looks.proving and not self.looks.walks and self._prove_at is None
+        return self.looks.asked is not None and free
+
     def _deadline(self, look_due: float | None, pull_due: float | None, tried: float) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
         # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
         backlog = self._backlog >= 0 and self._may_plan()
         busy = self.remote.busy or self.pieces.busy or self.intake.busy
+        # A walk that was asked for while another ran begins in the step after that one's end.
+        backlog = backlog or self._must_prove()
         more = self._plans_left or self.desk.dirty or busy or backlog
         if more or self._rules_after is not None or (self._copy_read and self.pulls.caught_up and self._may_plan()):
             return steady

@@ -13,6 +13,7 @@ from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooke
 from syncd.model.path import ROOT, NodeKey
 
 ORPHANS_A_STEP = 500
+GONE = frozenset({UnitFault.GONE, UnitFault.NOT_A_DIRECTORY})
 ROWS_A_STEP = 500
 DAMAGED = "its content changed although its times did not: damaged on disk? save it again to sync it as it is"
 
@@ -24,6 +25,7 @@ class LocalIntake:
     desk: Desk
     looks: Looks
     orphaned: bool = True  # a stop may have left some
+    gone: set[NodeKey] = field(default_factory=set)  # directories that the look being taken in did not find
     excluded: list[tuple[NodeKey, Reason]] = field(default_factory=list)  # directories whose rows below follow them
 
     taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are being taken in, the oldest first
@@ -60,6 +62,7 @@ class LocalIntake:
         self.usable.update((id(unit), True) for unit, _ in usable)
         # What cannot be listed was looked at, too: nothing more will be known about it by looking again.
         closed = [(unit, names) for unit, names in asked if unit.fault is UnitFault.UNREADABLE]
+        self.gone = {unit.directory for unit in looked.units if unit.fault in GONE}
         covered = {(unit.directory, name) for unit, names in (*usable, *closed) for name in names or (None,)}
         for unit, names in usable:
             for name in unit.gone:
@@ -228,6 +231,9 @@ class LocalIntake:
                     return
                 case Present(place=place) if place != here:
                     others.append(place)
+        if any(old.parent in self.gone for old in others):
+            self.looks.hint(unit.path, seen.name)  # its old folder went with it: the look at that one's parent tells
+            return
         if any((old.parent, None) not in covered and (old.parent, old.name) not in covered for old in others):
             # The old place, or all those of a file with several links, must be seen empty in the same look before this
             # is called a move.
@@ -245,6 +251,10 @@ class LocalIntake:
         place = Place(unit.directory, seen.name)
         for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name):
             self.vanish(node)  # what stood here was displaced by a directory we know
+        here = self.desk.db.nodes.by_inode(seen.fingerprint.dev, seen.fingerprint.ino)
+        if any(node.kind is Kind.DIRECTORY and node.id in self.desk.running for node in here):
+            self.looks.hint(unit.path, seen.name)  # an op may be moving it right now: its result says so
+            return
         mover = self._directory_by_inode(seen.fingerprint)
         if mover is not None and not self._is_ancestor(mover.id, unit.directory):
             was_absent = isinstance(mover.local, Absent)

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as Late
+from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
 import structlog
 
+from syncd.adapters.system import raise_descriptor_limit
 from syncd.model.errors import SyncdError
 from syncd.model.observation import Reply, Verb
 from syncd.model.status import LiveStatus, Phase
@@ -52,6 +54,7 @@ def started(
     One root that cannot start stops no other; when none can, the last reason is raised.
     """
     log = structlog.get_logger("syncd")
+    raise_descriptor_limit()
     daemons: list[Daemon] = []
     problem: SyncdError | None = None
     for record in records:
@@ -88,20 +91,30 @@ def run_until_stopped(roots: Roots, records: Sequence[RootRecord], settings: Set
         return 1 if any(daemon.failure for daemon in daemons) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How one sync ended. *opened* is how many files were opened for reading; None when another process did it."""
+
+    code: int
+    text: str
+    opened: int | None = None
+
+
 def run_once(
     roots: Roots,
     record: RootRecord,
     settings: Settings,
     timeout: float | None,
     show: Callable[[LiveStatus], None] = lambda _live: None,
-) -> tuple[int, str]:
-    """Sync one root until settled; return the exit code and what to say. *show* is told the status meanwhile."""
+) -> Settled:
+    """Sync one root until settled. *show* is told the status meanwhile."""
     if record.paused:
-        return 3, "paused: run `syncd resume` first"
+        return Settled(3, "paused: run `syncd resume` first")
     with stop_signals() as stopped, started(roots, [record], settings, stopped) as daemons:
         daemon = daemons[0]
         future = daemon.ask(Verb.WAIT)
-        return _settled(daemon, future, stopped, timeout, show)
+        code, text = _settled(daemon, future, stopped, timeout, show)
+        return Settled(code, text, daemon.opened)
 
 
 def _settled(

@@ -1,4 +1,4 @@
-"""People who do to a folder whatever people and their programs do, and remember every content that must not get lost."""
+"""People who do to a folder whatever people and programs do, and remember every content that must not get lost."""
 
 import contextlib
 import os

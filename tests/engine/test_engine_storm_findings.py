@@ -9,7 +9,7 @@ import pytest
 from syncd.engine.receive import EPOCH
 from syncd.hub.core import Hub
 from syncd.model.errors import HistoryChanged
-from syncd.model.job import PollJob, PullJob, SendJob
+from syncd.model.job import LookJob, PollJob, ProveJob, PullJob, SendJob
 from syncd.model.node import Absent, Tree
 from syncd.model.observation import Ask, Hints, PullFailed, PullFault, Verb
 from tests.engine.world import Device, Luck, World
@@ -23,7 +23,7 @@ def two(make_world: Make) -> World:
 
 
 def test_p2_a_file_with_three_hard_links_is_three_files(two: World) -> None:
-    """Each look at one link asked for a look at another, for ever: the fast path says nothing about an unchanged name."""
+    """Each look at one link asked for a look at another, for ever: the fast path is silent on unchanged names."""
     ann, bob = two.devices
     ann.write("a", "content")
     two.settle()
@@ -135,7 +135,7 @@ def reopen_older(world: World) -> None:
 def test_p2_a_hub_that_lost_our_last_commit_but_not_our_cursor_is_noticed(
     two: World, restart: bool, others: bool
 ) -> None:
-    """R held what the hub no longer had: the file never reached anybody else, and each edit of it was stale for ever."""
+    """R held what the hub no longer had: nobody else ever got the file, and each edit of it was stale for ever."""
     ann, bob = two.devices
     ann.write("a", "first")
     two.settle()
@@ -180,3 +180,33 @@ def test_a_poll_of_an_old_conversation_does_not_forget_what_a_new_one_learnt(two
     node = ann.db.nodes.node(ann.db.nodes.find(Tree.LOCAL, ("a",)))
     assert not isinstance(node.synced, Absent)
     two.settle()
+
+
+def test_p2_two_devices_give_one_folder_two_names(two: World) -> None:
+    """A folder that an op was about to move was seen under its new name, and taken for a new one with known files."""
+    ann, bob = two.devices
+    ann.write("full/a", "one")
+    ann.write("full/b", "two")
+    two.settle()
+    ann.path("full").rename(ann.path("by ann"))
+    bob.path("full").rename(bob.path("by bob"))
+    two.settle(expect=None)
+    assert bob.tree().keys() == {"by ann", "by ann/a", "by ann/b"}
+
+
+def test_a_walk_that_was_asked_for_while_another_ran_begins_at_its_end(two: World) -> None:
+    """Nothing woke the loop for it: who waited for it waited until the next scheduled scan."""
+    ann, _ = two.devices
+    two.settle()
+    ann.deadline = ann.engine.step([Ask(901, Verb.SCAN)])
+    stop_at(ann, lambda job: isinstance(job, LookJob))
+    ann.deadline = ann.engine.step([Ask(902, Verb.SCAN)])  # proven at once, while the first walk runs
+    ann.jobs.rotate(-next(n for n, job in enumerate(ann.jobs) if isinstance(job, ProveJob)))
+    began = ann.time.ahead
+    for _ in range(50):
+        if not ann.one() and ann.deadline is not None:
+            ann.time.ahead += max(0.0, ann.deadline - ann.time.monotonic())
+        if 902 in ann.replies:
+            break
+    assert 902 in ann.replies
+    assert ann.time.ahead - began < 60

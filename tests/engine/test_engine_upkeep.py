@@ -11,7 +11,7 @@ from syncd.engine import loop
 from syncd.engine.desk import EngineSettings
 from syncd.engine.intake import ROWS_A_STEP
 from syncd.model.conflict import ConflictKind
-from syncd.model.job import LookJob, ProveJob
+from syncd.model.job import LookJob, ProveJob, RecoverJob, SendJob
 from syncd.model.node import Fingerprint
 from syncd.model.observation import (
     Ask,
@@ -246,3 +246,20 @@ def test_p12_a_file_that_never_rests_is_shown_with_the_time_it_began(make_world:
     ((path, since),) = ann.engine.live.busy
     assert path == "log"
     assert abs(since - began) < 5.0
+
+
+def test_p4_ops_whose_recovery_broke_are_tried_again_and_not_stuck(make_world: Make) -> None:
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    ann.write("file", "one")
+    while not [job for job in ann.jobs if isinstance(job, SendJob)]:
+        ann.one()
+    ann.crash()
+    ann.start()
+    recover = next(job for job in ann.jobs if isinstance(job, RecoverJob))
+    ann.jobs.remove(recover)
+    ann.engine.step([JobFailed(recover, "ValueError: nobody foresaw this")])
+    assert not ann.engine.desk.running
+    ann.wait()
+    bob.wait()
+    assert bob.read("file") == "one"
