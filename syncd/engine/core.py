@@ -283,6 +283,7 @@ class Engine:
             self.desk.log("the root is a restored copy: everything is read again and every delete is held")
         if self.looks.asked is not None and not self.looks.walks:
             self.looks.start_walk(self.looks.asked, self.desk.clock.now())
+            self._scan_at = None  # the next one is due an interval after this one's end, however long it takes
         self.looks.proven = True
 
     def _root_lost(self, why: str) -> None:

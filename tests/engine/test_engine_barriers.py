@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from syncd.engine.desk import EngineSettings
+from syncd.model.job import LookJob
+from syncd.model.observation import Ask, Verb
 from tests.engine.world import World
 
 
@@ -23,3 +26,20 @@ def test_p12_the_first_wait_of_a_second_device_returns_when_all_is_here(make_wor
     ann.wait()
     bob.wait()
     assert bob.tree() == ann.tree()
+
+
+def test_p12_a_scan_that_takes_longer_than_its_interval_does_not_follow_itself_for_ever(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world("ann", settings=EngineSettings(scan_interval=1000.0))
+    (ann,) = world.devices
+    ann.write("folder/a", "content")
+    ann.wait()
+    ann.engine.step([Ask(99, Verb.WAIT)])
+    for _ in range(300):
+        if 99 in ann.replies:
+            break
+        if any(isinstance(job, LookJob) for job in ann.jobs):
+            world.time.ahead += 2000.0  # the look takes longer than the interval
+        ann.one()
+    assert ann.replies[99].code == 0
