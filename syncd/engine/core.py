@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
-from blake3 import blake3
 
 from syncd.db.connection import Database
 from syncd.db.runs import RunKind
@@ -16,6 +15,7 @@ from syncd.engine.asks import DECISIONS, Asks
 from syncd.engine.decide import Decider
 from syncd.engine.desk import Desk, EngineSettings, Keeper, RootFacts
 from syncd.engine.dispatch import Dispatcher
+from syncd.engine.exclusion import Exclusion
 from syncd.engine.guarding import Guarding
 from syncd.engine.intake import LocalIntake
 from syncd.engine.looks import Looks, Walk
@@ -27,7 +27,7 @@ from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
 from syncd.engine.upkeep import Upkeep
 from syncd.model.job import ApplyJob, Assignment, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
-from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Reason, Tree, Unknown
+from syncd.model.node import Fingerprint, Place, Present
 from syncd.model.observation import (
     Ask,
     ClockJumped,
@@ -52,11 +52,10 @@ from syncd.model.observation import (
 )
 from syncd.model.op import Side
 from syncd.model.path import ROOT
-from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
+from syncd.observe.ignore import Rules
 from syncd.ports import Chance, Clock, Workers
 
 PROVE_AGAIN = 10.0
-RULES_A_STEP = 1000
 BACKLOG_A_STEP = 500
 
 
@@ -83,6 +82,7 @@ class Engine:
         self.pulls = Pulls(self.desk, self.remote)
         self.guarding = Guarding(self.desk)
         self.decider = Decider(self.desk, Rules.parse(""), guarding=self.guarding, look_again=self.looks.hint_node)
+        self.exclusion = Exclusion(self.desk, self.looks, self.decider)
         self.dispatcher = Dispatcher(self.desk)
         self.pieces = PieceNotes(self.desk)
         self.settler = Settler(
@@ -102,16 +102,12 @@ class Engine:
         )
         self.upkeep = Upkeep(self.desk, self.looks)
         self.reporter = Reporter(self.desk, self.looks, self.pulls, self.upkeep)
-        self._rules_text = ""
-        self._rules_known = False
-        self._rules_walk: int | None = None
         self._unproven = ""
         self._prove_at: float | None = None
         self._scan_at: float | None = None
         self._recovering = False
         self._copy_read = False  # the whole of a restored copy was read; what follows from it is being planned
         self._backlog = 0
-        self._rules_after: int | None = None
         self._plans_left = False
 
     # --- starting ------------------------------------------------------------------------------------------------
@@ -156,7 +152,7 @@ class Engine:
             self.intake.mark_orphans()
             self.remote.forget_some()
             self.remote.conclude_absences()
-            self._reapply_rules()
+            self.exclusion.reapply()
             self.pieces.work()
             self._plan()
             look_due = self.looks.dispatch() if not self._recovering else None
@@ -242,31 +238,8 @@ class Engine:
     # --- local ---------------------------------------------------------------------------------------------------
 
     def _looked(self, looked: Looked) -> None:
-        if looked.rules != self._rules_text:
-            self._new_rules(looked.rules)
-        self._rules_known = True
+        self.exclusion.seen(looked.rules)
         self.intake.take(looked)
-
-    def _new_rules(self, text: str) -> None:
-        """Ignore rules changed: nothing is deleted by that; what they no longer name is looked at again."""
-        self._rules_text = text
-        self.decider.rules = Rules.parse(text)
-        self._rules_after = 0
-        if self._rules_known:  # else this is the first look of all: none was made under other rules
-            self._rules_walk = self.looks.ask_full()
-
-    def _reapply_rules(self) -> None:
-        """What was excluded at the remote side only is decided anew, a bounded number of rows a step."""
-        if self._rules_after is None:
-            return
-        nodes = self.desk.db.nodes
-        keys = nodes.unknown(Tree.LOCAL, Reason.IGNORED, self._rules_after, RULES_A_STEP)
-        for key in keys:
-            node = nodes.node(key)
-            if node is not None and isinstance(node.local, Unknown) and node.local.place is None:
-                nodes.set_local(key, Absent(), None)
-                self.desk.touch(key)
-        self._rules_after = keys[-1] if keys else None
 
     def _proven(self, proven: Proven) -> None:
         self.desk.came_back(Lane.LOOK)
@@ -408,29 +381,11 @@ class Engine:
         with self.desk.db.transaction(durable=True):
             judged = not self._plans_left
             jobs = self.dispatcher.work(Side.LOCAL, deletes=True, judged=judged)
-            if self.pulls.online and self._rules_are_in_force():
+            if self.pulls.online and self.exclusion.in_force(plans_left=self._plans_left):
                 jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet, judged=judged)
             for job in jobs:
                 self.desk.send(job)
         self.desk.flush()
-
-    def _rules_are_in_force(self) -> bool:
-        """Nothing is uploaded before the remote's ``.syncignore`` was fetched and applied (section 6)."""
-        key = self.desk.db.nodes.find(Tree.REMOTE, (RULES_NAME,))
-        node = self.desk.db.nodes.node(key) if key is not None else None
-        if node is not None and node.kind is Kind.FILE and isinstance(node.remote, Present):
-            if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
-                return False
-            in_force = blake3(self._rules_text.encode("utf-8", "surrogateescape")).digest()
-            if isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES and node.local.hash != in_force:
-                self.looks.hint((), RULES_NAME)
-                return False
-        if self._rules_walk is not None:
-            # New rules name what was seen under the old ones only once everything was looked at, and planned, again.
-            if self.looks.completed < self._rules_walk or self._plans_left:
-                return False
-            self._rules_walk = None
-        return True
 
     def _must_prove(self) -> bool:
         free = not self.looks.proving and not self.looks.walks and self._prove_at is None
@@ -444,7 +399,7 @@ class Engine:
         # A walk that was asked for while another ran begins in the step after that one's end.
         backlog = backlog or self._must_prove()
         more = self._plans_left or self.desk.dirty or busy or backlog
-        if more or self._rules_after is not None or (self._copy_read and self.pulls.caught_up and self._may_plan()):
+        if more or self.exclusion.busy or (self._copy_read and self.pulls.caught_up and self._may_plan()):
             return steady
         dues = [due for due in (look_due, self._prove_at, self._scan_at) if due is not None] + self.upkeep.dues()
         if pull_due is not None:

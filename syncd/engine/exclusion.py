@@ -1,0 +1,76 @@
+"""The ignore rules in force, as the engine sees them: taking new ones up, and holding uploads until they hold.
+
+Changed rules never delete anything. What they name newly becomes unknown (intake); what they no longer name is
+looked at, or fetched, again.
+"""
+
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from syncd.engine.decide import Decider
+from syncd.engine.desk import Desk
+from syncd.engine.looks import Looks
+from syncd.model.node import Absent, Kind, Present, Reason, Tree, Unknown
+from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
+
+ROWS_A_STEP = 1000
+
+
+@dataclass(slots=True)
+class Exclusion:
+    """The text of the rules that the last look was made under, and how far they are applied."""
+
+    desk: Desk
+    looks: Looks
+    decider: Decider
+    text: str = ""
+    known: bool = False
+    walk: int | None = None  # the walk after which new rules name all they should
+    after: int | None = None  # where deciding anew about excluded nodes goes on
+
+    @property
+    def busy(self) -> bool:
+        """Whether excluded nodes are still being decided anew."""
+        return self.after is not None
+
+    def seen(self, text: str) -> None:
+        """A look was made under these rules."""
+        if text != self.text:
+            self.text = text
+            self.decider.rules = Rules.parse(text)
+            self.after = 0
+            if self.known:  # else this is the first look of all: none was made under other rules
+                self.walk = self.looks.ask_full()
+        self.known = True
+
+    def reapply(self) -> None:
+        """What was excluded at the remote side only is decided anew, a bounded number of rows a step."""
+        if self.after is None:
+            return
+        nodes = self.desk.db.nodes
+        keys = nodes.unknown(Tree.LOCAL, Reason.IGNORED, self.after, ROWS_A_STEP)
+        for key in keys:
+            node = nodes.node(key)
+            if node is not None and isinstance(node.local, Unknown) and node.local.place is None:
+                nodes.set_local(key, Absent(), None)
+                self.desk.touch(key)
+        self.after = keys[-1] if keys else None
+
+    def in_force(self, *, plans_left: bool) -> bool:
+        """Nothing is uploaded before the remote's ``.syncignore`` was fetched and applied (section 6)."""
+        key = self.desk.db.nodes.find(Tree.REMOTE, (RULES_NAME,))
+        node = self.desk.db.nodes.node(key) if key is not None else None
+        if node is not None and node.kind is Kind.FILE and isinstance(node.remote, Present):
+            if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
+                return False
+            ours = blake3(self.text.encode("utf-8", "surrogateescape")).digest()
+            if isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES and node.local.hash != ours:
+                self.looks.hint((), RULES_NAME)
+                return False
+        if self.walk is not None:
+            # New rules name what was seen under the old ones only once everything was looked at, and planned, again.
+            if self.looks.completed < self.walk or plans_left:
+                return False
+            self.walk = None
+        return True
