@@ -306,8 +306,8 @@ class Engine:
     # --- planning gates ------------------------------------------------------------------------------------------
 
     def _fault(self) -> str:
-        """What stops everything until a person, or the world, mends it."""
-        return self._unproven or self.pulls.fatal
+        """What stops everything until a person, or the world, mends it; not said while fresh proof is on its way."""
+        return (self._unproven if not self.looks.proving else "") or self.pulls.fatal
 
     def _planning(self) -> bool:
         return self._plans_left or self._backlog >= 0 or not self._may_plan() or self._recovering
@@ -401,7 +401,8 @@ class Engine:
         more = self._plans_left or self.desk.dirty or busy or backlog
         if more or self.exclusion.busy or (self._copy_read and self.pulls.caught_up and self._may_plan()):
             return steady
-        dues = [due for due in (look_due, self._prove_at, self._scan_at) if due is not None] + self.upkeep.dues()
+        timers = (look_due, self._prove_at, self._scan_at, self.reporter.due())
+        dues = [due for due in timers if due is not None] + self.upkeep.dues()
         if pull_due is not None:
             dues.append(steady + max(0.0, pull_due - wall))
         # An op that was due already and was not handed out waits for a result, for the remote or for a person, all of

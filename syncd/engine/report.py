@@ -27,12 +27,18 @@ class Reporter:
     live: LiveStatus = field(default_factory=LiveStatus)
     pace: Pace = field(default_factory=Pace)
     at: float = -1.0
+    owed: bool = False
+
+    def due(self) -> float | None:
+        """Return when a status that was put off must be given (monotonic); what is shown is never older than that."""
+        return self.at + REFRESH if self.owed else None
 
     def refresh(self, unproven: str, recovering: bool, may_plan: bool) -> None:
         """Replace the live status, unless that was done a moment ago and work goes on."""
         now = self.desk.clock.monotonic()
         busy = bool(self.desk.running) or not self.looks.quiet
-        if busy and now - self.at < REFRESH:
+        self.owed = busy and now - self.at < REFRESH
+        if self.owed:
             return
         self.at = now
         counts = self.desk.db.queue.counts()

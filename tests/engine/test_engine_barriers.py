@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from syncd.engine.desk import EngineSettings
 from syncd.model.job import LookJob
-from syncd.model.observation import Ask, Verb
+from syncd.model.observation import Ask, HintsLost, Verb
+from syncd.model.status import Phase
 from tests.engine.world import World
 
 
@@ -43,3 +44,21 @@ def test_p12_a_scan_that_takes_longer_than_its_interval_does_not_follow_itself_f
             world.time.ahead += 2000.0  # the look takes longer than the interval
         ann.one()
     assert ann.replies[99].code == 0
+
+
+def test_p12_a_vanished_folder_is_shown_as_stopped_within_the_second(make_world: Callable[..., World]) -> None:
+    world = make_world("ann")
+    (ann,) = world.devices
+    ann.write("a", "content")
+    ann.wait()
+    ann.root.rename(ann.base / "elsewhere")
+    ann.engine.step([HintsLost((), "the root went")])
+    began = world.time.monotonic()
+    while ann.engine.reporter.live.phase is not Phase.STOPPED:
+        if not ann.one():
+            assert ann.deadline is not None
+            world.time.ahead += max(0.0, ann.deadline - world.time.monotonic())
+        assert world.time.monotonic() - began < 5.0
+    (ann.base / "elsewhere").rename(ann.root)
+    ann.time.ahead += 20.0
+    ann.wait()
