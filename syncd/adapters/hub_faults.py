@@ -38,7 +38,7 @@ def raise_for(url: str, status: int, headers: dict[str, str], body: bytes) -> No
     if reply is not None and STATUS[reply.error] == status:
         _raise_fault(reply.error, shown(reply.detail)[:300], wish(headers))
     if status == 401:
-        raise NotAuthorised(f"{url} does not accept this device; tie the folder again: syncd init ROOT --remote INVITE, with a new invite")
+        raise NotAuthorised(f"{url} does not accept this device; tie the folder again with a new invite: syncd init")
     if status == 429 or status >= 500:
         raise Offline(f"{url} is not available (HTTP {status})", wish(headers))
     what = "sends us elsewhere" if 300 <= status < 400 else "answers"

@@ -61,7 +61,9 @@ class HubRemote:
         *expect* holds the (remote id, space id) this root is tied to: ``identify`` raises OtherRemote for others.
         """
         if not token.isascii() or not token.isprintable() or not token or " " in token:
-            raise NotAuthorised("the stored device token is malformed; tie the folder again: syncd init ROOT --remote INVITE, with a new invite")
+            raise NotAuthorised(
+                "the stored device token is malformed; tie the folder again with a new invite: syncd init"
+            )
         self._link = _Link(address, token)
         self._expect = expect
         self._transfer = Transfer(self._link)

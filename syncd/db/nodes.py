@@ -67,21 +67,23 @@ def _set_sql(columns: Sequence[str], extra: str = "") -> str:
 
 
 _LISTING: Final = "(SELECT value FROM counter WHERE name = 'listing')"
+_SCAN: Final = "(SELECT value FROM counter WHERE name = 'scan')"
+_SCANNED: Final = f", scan_gen = {_SCAN}"
 _SET_SYNCED: Final = _set_sql(_columns(Tree.SYNCED))
 # What is observed while a full listing runs counts as listed: it may be younger than the page that would show it.
 _SET_REMOTE: Final = _set_sql(_columns(Tree.REMOTE), f", r_gen = {_LISTING}")
-_SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"))
+_SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"), _SCANNED)
 _SET_LOCAL_PRINT: Final = _set_sql(
-    ("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold", *_PRINT_COLUMNS, "l_racy")
+    ("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold", *_PRINT_COLUMNS, "l_racy"), _SCANNED
 )
-_SET_LOCAL_KEEP: Final = _set_sql(("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold"))
+_SET_LOCAL_KEEP: Final = _set_sql(("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold"), _SCANNED)
 _INSERT_COLUMNS: Final = (
     "node_id", "kind", *_columns(Tree.SYNCED), *_columns(Tree.REMOTE), *_columns(Tree.LOCAL),
     "l_hash_alg", *_PRINT_COLUMNS, "l_racy",
 )  # fmt: skip
 _INSERT: Final = (
-    f"INSERT INTO node ({', '.join(_INSERT_COLUMNS)}, r_gen)"
-    f" VALUES ({', '.join('?' for _ in _INSERT_COLUMNS)}, {_LISTING})"
+    f"INSERT INTO node ({', '.join(_INSERT_COLUMNS)}, r_gen, scan_gen)"
+    f" VALUES ({', '.join('?' for _ in _INSERT_COLUMNS)}, {_LISTING}, {_SCAN})"
 )
 
 Columns = tuple[SqlValue, ...]

@@ -129,6 +129,15 @@ class Structure:
         )
         return self._connection.changes()
 
+    def begin_scan(self, run: int) -> None:
+        """From now on rows whose L is found changed or missing are stamped with scan run *run*."""
+        self._execute("UPDATE counter SET value = ? WHERE name = 'scan'", (run,))
+
+    def scanned_in(self, key: NodeKey) -> int:
+        """Return the scan run during which L was last found changed or missing; 0 before the first."""
+        row = self._execute("SELECT scan_gen FROM node WHERE id = ?", (key,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def begin_listing(self) -> int:
         """Begin a full listing and return its generation. What is observed of R from now on counts as listed."""
         self._execute("UPDATE counter SET value = value + 1 WHERE name = 'listing'")

@@ -160,6 +160,7 @@ class Looks:
                 self.desk.db.runs.finish(active.id, RunStatus.CANCELLED, now)
         if run is None:
             run = self.desk.db.runs.start(kind, json.dumps({"deep": kind is RunKind.DEEP}), now)
+        self.desk.db.nodes.begin_scan(run)
         self.started += 1
         self.walks[run] = Walk(kind, run, [])
         self.walks[run].add(stack)

@@ -90,7 +90,9 @@ def authenticate(store: Reads, token: str) -> tuple[Space, DeviceRow]:
     # Compared also where there is no such device, so that the time taken does not tell.
     right = hmac.compare_digest(_hash(token), _NOBODY if device is None else device.token_hash)
     if device is None or not right:
-        raise NotAuthorised("the hub does not know this device's token; tie the folder again: syncd init ROOT --remote INVITE, with a new invite")
+        raise NotAuthorised(
+            "the hub does not know this device's token; tie the folder again with a new invite: syncd init"
+        )
     return _admitted(store, device)
 
 
@@ -98,7 +100,7 @@ def still(store: Reads, device_id: bytes) -> tuple[Space, DeviceRow]:
     """Return a device that was let in before; raises NotAuthorised when it was revoked since."""
     device = store.device(device_id)
     if device is None:
-        raise NotAuthorised("the hub does not know this device; tie the folder again: syncd init ROOT --remote INVITE, with a new invite")
+        raise NotAuthorised("the hub does not know this device; tie the folder again with a new invite: syncd init")
     return _admitted(store, device)
 
 
@@ -119,7 +121,7 @@ def revoke(store: Writes, device: str, space: str | None, at: float) -> DeviceRo
 def _admitted(store: Reads, device: DeviceRow) -> tuple[Space, DeviceRow]:
     space = store.space(device.space)
     if device.revoked_at is not None or space is None:
-        raise NotAuthorised("this device was revoked at the hub; tie the folder again: syncd init ROOT --remote INVITE, with a new invite")
+        raise NotAuthorised("this device was revoked at the hub; tie the folder again with a new invite: syncd init")
     return space, device
 
 

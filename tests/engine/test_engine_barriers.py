@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from syncd.engine.desk import EngineSettings
 from syncd.model.job import LookJob
+from syncd.model.node import Tree
 from syncd.model.observation import Ask, HintsLost, Verb
 from syncd.model.status import Phase
 from tests.engine.world import World
@@ -62,3 +63,24 @@ def test_p12_a_vanished_folder_is_shown_as_stopped_within_the_second(make_world:
     (ann.base / "elsewhere").rename(ann.root)
     ann.time.ahead += 20.0
     ann.wait()
+
+
+def test_a_scan_stamps_only_what_it_finds_changed_or_missing(make_world: Callable[..., World]) -> None:
+    world = make_world("ann")
+    (ann,) = world.devices
+    for name in ("same", "edited", "removed"):
+        ann.write(name, name)
+    ann.wait()
+    world.time.ahead += 60.0
+    ann.wait()  # what was read while it was young is read, and stamped, once more
+    keys = {name: ann.db.nodes.find(Tree.LOCAL, (name,)) for name in ("same", "edited", "removed")}
+    before = {name: ann.db.nodes.scanned_in(key) for name, key in keys.items() if key is not None}
+    ann.write("edited", "edited again")
+    ann.remove("removed")
+    ann.tickets += 1
+    ann.engine.step([Ask(ann.tickets, Verb.SCAN)])
+    while ann.tickets not in ann.replies:
+        ann.one()
+    after = {name: ann.db.nodes.scanned_in(key) for name, key in keys.items() if key is not None}
+    assert after["same"] == before["same"]
+    assert after["edited"] == after["removed"] > before["edited"]

@@ -57,6 +57,8 @@ CREATE TABLE node (
     l_fp_ctime   ANY,
     l_fp_size    ANY,
     l_racy       INTEGER NOT NULL DEFAULT 0,
+    -- The scan run during which L was last found changed or missing; a scan that finds nothing writes nothing.
+    scan_gen     INTEGER NOT NULL DEFAULT 0,
     -- Work to be found: the trees disagree, and both R and L are known. Hashes of directories are NULL: IS NOT.
     disagrees    INTEGER NOT NULL GENERATED ALWAYS AS (
         r_presence <> 'unknown' AND l_presence <> 'unknown' AND (
@@ -114,7 +116,7 @@ CREATE TABLE counter (
     name  TEXT NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO counter (name, value) VALUES ('listing', 0), ('chunks', 0);
+INSERT INTO counter (name, value) VALUES ('listing', 0), ('scan', 0), ('chunks', 0);
 
 CREATE TRIGGER count_s_insert AFTER INSERT ON node WHEN new.s_presence <> 'absent'
 BEGIN
