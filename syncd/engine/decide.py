@@ -7,7 +7,7 @@ from itertools import islice
 from syncd.engine.desk import Desk
 from syncd.engine.guarding import Guarding
 from syncd.model.conflict import ConflictKind
-from syncd.model.node import Absent, Kind, Node, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown
 from syncd.model.op import Op, OpState, OpType
 from syncd.model.path import ROOT, NodeKey
 from syncd.observe.ignore import Rules
@@ -17,8 +17,6 @@ from syncd.plan.world import Context, NodePlan
 
 PLANS_A_STEP = 400
 SPREADS_A_STEP = 800
-RENAME_AFTER = 3
-"""Attempts after which a conflicted name that may be taken by now is chosen anew."""
 DELETES = frozenset({OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
 
 
@@ -172,9 +170,17 @@ class Decider:
         if live is None or live.op.type is not op.type:
             return op
         same = (op.type is OpType.CONFLICT and replace(op, aside=live.op.aside) == live.op) or (
-            op.type is OpType.SET_ASIDE and live.attempts < RENAME_AFTER and replace(op, place=live.op.place) == live.op
+            op.type is OpType.SET_ASIDE
+            and replace(op, place=live.op.place) == live.op
+            and not self._taken(live.op.place, op.node)
         )
         return live.op if same else op
+
+    def _taken(self, place: Place, by: NodeKey) -> bool:
+        """Whether a conflicted name that was free when it was fixed has been taken meanwhile."""
+        nodes = self.desk.db.nodes
+        found = (nodes.at_folded(tree, place.parent, place.name) for tree in (Tree.LOCAL, Tree.REMOTE))
+        return any(node.id != by for twins in found for node in twins)
 
     def _is_held(self, node: Node, op: Op) -> bool:
         """A held group keeps what would remove or overwrite; after a lost database also what would undo that."""

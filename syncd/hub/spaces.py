@@ -110,7 +110,8 @@ class SpaceWriter:
         self._check_versions(wanted.key, wanted.base, wanted.restored_from)
         self._check_shape(wanted.key, wanted.kind, wanted.content, wanted.executable, wanted.mtime_ns)
         current = self.store.node(self.space.key, wanted.node_id)
-        if (None if current is None else current.version) != wanted.base or (current and not current.deleted):
+        # A tombstone that retention ended is like no node at all: a device that still knows it revives over nothing.
+        if current is not None and (current.version != wanted.base or not current.deleted):
             raise _declined(wanted.key, Verdict.STALE, current)
         if current is not None and current.kind != wanted.kind:
             raise _refused(wanted.key, "a node keeps its kind for life")
@@ -127,7 +128,8 @@ class SpaceWriter:
             wanted.executable,
             wanted.mtime_ns,
         )
-        return self._write(node, wanted.key, wanted.cause, wanted.base, wanted.restored_from)
+        base = None if current is None else wanted.base
+        return self._write(node, wanted.key, wanted.cause, base, wanted.restored_from)
 
     def _edit(self, wanted: Edit) -> RemoteNode:
         self._check_form(wanted.key, (wanted.node_id,))

@@ -4,6 +4,7 @@ import random
 import shutil
 
 import pytest
+from msgspec import structs
 
 from syncd.hub.core import Hub
 from syncd.model.errors import CursorExpired, HistoryChanged, OtherRemote, Refused
@@ -229,6 +230,17 @@ def test_a_tombstone_lives_as_long_as_history(world, one):
     assert world.hub.gc().tombstones == 1
     assert list(one.session.look([node.node_id])) == [None]
     assert world.containers() == []
+
+
+def test_p7_a_device_that_knows_a_forgotten_tombstone_can_still_revive_the_node(world, one):
+    node = one.file("a", b"1")
+    gone = one.delete(node)
+    world.clock.at += 91 * DAY
+    assert world.hub.gc().tombstones == 1
+    again = one.creation("a")
+    revived = one.done(structs.replace(again, node_id=node.node_id, base=gone.version))
+    assert revived.node_id == node.node_id
+    assert [info.parent for info in one.session.history(node.node_id)] == [None]
 
 
 def test_p3_keys_outlive_the_history(world, one):
