@@ -193,11 +193,19 @@ class Settler:
 
         R is not taken from the answer: only the feed says with which key it was written, and it may be our own (P4).
         """
+        self._learn_tombstones(result.remote)
         delay = min(STALE_MOST, STALE_DELAY * 2 ** min(queued.attempts, 10))
         self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, "outdated", result.error)
         self._look_again(queued.op)
         if queued.op.side is Side.REMOTE:
             self.ask_pull()
+
+    def _learn_tombstones(self, answered: tuple[RemoteNode, ...]) -> None:
+        """A full listing tells what is absent, but not with which version: that, the answer to a create does."""
+        for said in answered:
+            node = self.desk.db.nodes.by_node_id(said.node_id) if said.deleted else None
+            if node is not None and node.remote == Absent():
+                self.remote.write(node.id, Absent(said.version))
 
     def _look_again(self, op: Op) -> None:
         for place in (op.place, op.source):

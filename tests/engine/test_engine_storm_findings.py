@@ -210,3 +210,19 @@ def test_a_walk_that_was_asked_for_while_another_ran_begins_at_its_end(two: Worl
             break
     assert 902 in ann.replies
     assert ann.time.ahead - began < 60
+
+
+def test_p7_an_edit_beats_a_delete_that_only_a_full_listing_told_of(two: World) -> None:
+    """A listing names no tombstones: without its version the node was created, refused as stale, and created again."""
+    ann, bob = two.devices
+    ann.write("a", "one")
+    two.settle()
+    bob.wire.cut = True
+    bob.write("a", "two")
+    ann.remove("a")
+    ann.wait()
+    with bob.db.transaction():
+        bob.db.meta.delete("cursor")  # as after an expired one
+    bob.wire.cut = False
+    two.settle(expect=None)
+    assert ann.read("a") == "two"
