@@ -162,8 +162,10 @@ class Engine:
         tried = self.desk.clock.now()
         self._dispatch()
         self.asks.review()
+        # Whoever is answered may look at once: what is shown must not be older than what they were told.
+        told = bool(self.asks.replies)
+        self.reporter.refresh(self._unproven, self._recovering, self._may_plan(), at_once=told)
         self.asks.answer()
-        self.reporter.refresh(self._unproven, self._recovering, self._may_plan())
         self.desk.forget_ended()
         return self._deadline(look_due, pull_due, tried)
 

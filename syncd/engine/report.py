@@ -33,11 +33,11 @@ class Reporter:
         """Return when a status that was put off must be given (monotonic); what is shown is never older than that."""
         return self.at + REFRESH if self.owed else None
 
-    def refresh(self, unproven: str, recovering: bool, may_plan: bool) -> None:
-        """Replace the live status, unless that was done a moment ago and work goes on."""
+    def refresh(self, unproven: str, recovering: bool, may_plan: bool, *, at_once: bool = False) -> None:
+        """Replace the live status; unless *at_once*, not when that was done a moment ago and work goes on."""
         now = self.desk.clock.monotonic()
         busy = bool(self.desk.running) or not self.looks.quiet
-        self.owed = busy and now - self.at < REFRESH
+        self.owed = busy and now - self.at < REFRESH and not at_once
         if self.owed:
             return
         self.at = now

@@ -84,3 +84,17 @@ def test_a_scan_stamps_only_what_it_finds_changed_or_missing(make_world: Callabl
     after = {name: ann.db.nodes.scanned_in(key) for name, key in keys.items() if key is not None}
     assert after["same"] == before["same"]
     assert after["edited"] == after["removed"] > before["edited"]
+
+
+def test_p12_status_is_never_older_than_an_answer(make_world: Callable[..., World]) -> None:
+    world = make_world("ann")
+    (ann,) = world.devices
+    ann.wait()
+    shown: list[Phase] = []
+    ann.engine.asks.post = lambda reply: shown.append(ann.engine.reporter.live.phase)
+    ann.write("a", "content")
+    ann.engine.step([Ask(50, Verb.SCAN)])  # busy: status is given twice a second only
+    ann.engine.step([Ask(51, Verb.PAUSE)])
+    ann.engine.step([Ask(52, Verb.RESUME)])
+    assert shown[0] is Phase.PAUSED
+    assert shown[1] is not Phase.PAUSED
