@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from rig import Device, Failed, Hub, Relay, peak, reset_peak, space, usage
+from rig import PATIENCE, Device, Failed, Hub, Relay, peak, reset_peak, rest, space, until, usage
 
 MIB: Final = 1 << 20
 IDLE_SECONDS: Final = 60
@@ -132,8 +132,8 @@ def insert(base: Path) -> Rows:
         sent = time.monotonic() - began
         b.wait()
         yield Row("1 GiB file, first time: written and sent / at B", f"{sent:.1f} s / {time.monotonic() - began:.1f} s")
-        time.sleep(5)
         processes = {"daemon A": a.daemon.pid, "daemon B": b.daemon.pid, "hub": hub.process.pid}
+        rest(processes.values())
         resident = {name: reset_peak(pid) for name, pid in processes.items()}
         up, down = relay.up, relay.down
         _insert_byte(a.root / "large.bin", 512 * MIB)
@@ -185,7 +185,7 @@ def small(base: Path) -> Rows:
 
 
 def _rename(hub: Hub, a: Device, b: Device, relay: Relay) -> Rows:
-    time.sleep(3)
+    rest((a.daemon.pid, b.daemon.pid, hub.process.pid))
     commits, stored, up, down = hub.commits, hub.stored, relay.up, relay.down
     began = time.monotonic()
     (a.root / "many").rename(a.root / "renamed")
@@ -211,20 +211,25 @@ def idle(base: Path) -> Rows:
         yield Row(f"{IDLE_FILES:,} files of 64 bytes: first sync", f"{time.monotonic() - began:.1f} s")
         yield Row(f"{IDLE_FILES:,} files: resident daemon / hub",
                   f"{reset_peak(a.daemon.pid) / MIB:.0f} / {reset_peak(hub.process.pid) / MIB:.0f} MiB")  # fmt: skip
-        time.sleep(SETTLE_SECONDS)
-        os.sync()
         pids = {"daemon": a.daemon.pid, "hub": hub.process.pid}
+        rest(pids.values(), SETTLE_SECONDS)
+        os.sync()
         before = {name: usage(pid) for name, pid in pids.items()}
-        time.sleep(IDLE_SECONDS)
+        time.sleep(IDLE_SECONDS)  # what is measured is this very time of doing nothing
         for name, pid in pids.items():
             used = usage(pid).since(before[name])
             yield limit(f"idle {IDLE_SECONDS} s on {IDLE_FILES:,} files: CPU of {name}", used.cpu, 0.1, "s", 3)
             yield limit(f"idle {IDLE_SECONDS} s: disk writes of {name}", used.written, 0, "bytes")
             yield Row(f"idle {IDLE_SECONDS} s: context switches of {name}", f"{used.switches}")
         yield from _status(a, "`syncd status`")
+        quiet = usage(pids["daemon"])
         with subprocess.Popen([sys.executable, "-m", "syncd.cli.main", "scan", "--deep"], env=a.env,
                               stdout=subprocess.DEVNULL) as scan:  # fmt: skip
-            time.sleep(0.5)
+            until(
+                lambda: scan.poll() is not None or usage(pids["daemon"]).since(quiet).cpu > 0.1,
+                PATIENCE,
+                lambda: "the scan does not begin",
+            )
             rows = list(_status(a, "`syncd status` while a scan runs"))
             ended = scan.poll() is not None
             scan.wait()

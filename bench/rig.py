@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ SYNCD: Final = [sys.executable, "-m", "syncd.cli.main"]
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 START_SECONDS: Final = 20.0
 PATIENCE: Final = 900.0
+REST_SECONDS: Final = 3.0
 
 
 class Failed(Exception):
@@ -36,6 +37,15 @@ def environment(base: Path) -> dict[str, str]:
     runtime = base / "run"
     runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
     return {**kept, **folders, "HOME": str(base), "XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(REPOSITORY)}
+
+
+def until(condition: Callable[[], bool], patience: float, failure: Callable[[], str]) -> None:
+    """Return when *condition* holds; raises Failed with what *failure* says after *patience* seconds."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(failure())
+        time.sleep(0.05)
 
 
 # --- what the kernel says -----------------------------------------------------------------------------------------
@@ -71,6 +81,25 @@ def usage(pid: int) -> Usage:
     written = int(_lines(proc / "io")["write_bytes"])
     # Threads that ended are in the ticks only; those that live are more exact in schedstat.
     return Usage(max(ticks, exact / 1e9), written, switches)
+
+
+def rest(pids: Iterable[int], seconds: float = REST_SECONDS, patience: float = PATIENCE) -> None:
+    """Return when none of *pids* has computed or written anything for *seconds*."""
+    watched = tuple(pids)
+
+    def look() -> tuple[Usage, ...]:
+        return tuple(usage(pid) for pid in watched)
+
+    seen, since = look(), time.monotonic()
+
+    def rested() -> bool:
+        nonlocal seen, since
+        now = look()
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since >= seconds
+
+    until(rested, patience, lambda: f"processes {watched} do not come to rest")
 
 
 def reset_peak(pid: int) -> int:
@@ -134,14 +163,13 @@ class Hub:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self.process.start()
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            if time.monotonic() > deadline:
-                raise Failed(f"the hub does not listen; it said: {self.process.said()}")
-            _ = self.process.pid
-            time.sleep(0.05)
+        until(self._listens, START_SECONDS, lambda: f"the hub does not listen; it said: {self.process.said()}")
+
+    def _listens(self) -> bool:
+        _ = self.process.pid  # raises Failed once it has ended
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def invite(self) -> str:
         """Return a fresh invite."""
@@ -188,12 +216,11 @@ class Device:
     def start(self) -> None:
         """Start the daemon and wait until its socket answers."""
         self.daemon.start()
-        deadline = time.monotonic() + START_SECONDS
-        while self.status()["daemon"] is None:
-            _ = self.daemon.pid
-            if time.monotonic() > deadline:
-                raise Failed(f"{self.name}: the daemon does not answer; it said: {self.daemon.said()}")
-            time.sleep(0.1)
+        until(
+            lambda: self.daemon.pid > 0 and self.status()["daemon"] is not None,
+            START_SECONDS,
+            lambda: f"{self.name}: the daemon does not answer; it said: {self.daemon.said()}",
+        )
 
     def status(self) -> dict[str, Any]:
         """Return what `syncd status` says of the root."""

@@ -254,6 +254,41 @@ class LocalFs(Protocol):
         ...
 
 
+class Alone(Protocol):
+    """A database nobody else has open, for as long as this is held. Use as a context manager."""
+
+    def close(self) -> None:
+        """Let others in again."""
+        ...
+
+    def __enter__(self) -> "Alone": ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Databases(Protocol):
+    """SQLite databases as their programs see them: committed states, and locks. Any thread."""
+
+    def writing(self, directory: Dir, name: str) -> bool:
+        """Return whether a program is just now writing into the main file (it holds SQLite's lock for it)."""
+        ...
+
+    def copy(self, directory: Dir, name: str, ino: int, to: Dir, copy: str) -> None:
+        """Write a committed state of the database (inode *ino*) into the empty file *copy*.
+
+        Never writes beside the database. Raises Transient when it cannot be read now, NoSpace when the disk is full,
+        Corrupt when SQLite finds it damaged, Refused when SQLite does not know its format.
+        """
+        ...
+
+    def alone(self, directory: Dir, name: str, ino: int) -> Alone | None:
+        """Take SQLite's exclusive lock; all that is committed is in the main file then, and the sidecars are gone.
+
+        None for what SQLite does not know or may not write: it has no lock to take. Raises Transient while a program
+        has the database open.
+        """
+        ...
+
+
 # --- the remote -------------------------------------------------------------------------------------------------
 
 

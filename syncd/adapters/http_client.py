@@ -5,6 +5,7 @@ accepts no content coding. Knows nothing of the hub. Any thread.
 """
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
@@ -193,21 +194,38 @@ def _told(url: str) -> Iterator[None]:
     except Wrong:
         raise _not_the_hub(url) from None
     except httpcore.TimeoutException as error:
-        raise Offline(f"{url} does not answer in time") from error
+        raise Offline(f"{url} does not answer in time: it is overloaded, or the network is slow") from error
     except httpcore.RemoteProtocolError as error:
         if "disconnected" in str(error) or "closed connection" in str(error):
-            raise Offline(f"{url} ended the connection") from error
-        raise Corrupt(f"{url} does not speak HTTP as expected: {error}") from error
+            raise Offline(f"{url} ended the connection: it stopped, or it speaks TLS by now") from error
+        raise Corrupt(f"{url} does not speak HTTP as expected ({error}): check the address") from error
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ConnectionNotAvailable, OSError) as error:
         if isinstance(_root(error), ssl.SSLCertVerificationError):
             raise _not_the_hub(url) from error
         if isinstance(_root(error), ssl.SSLError) and isinstance(error, httpcore.ConnectError):
-            raise Corrupt(f"{url} does not speak TLS as expected: {_root(error)}") from error
-        raise Offline(f"{url} cannot be reached: {_root(error)}") from error
+            raise Corrupt(f"{url} does not speak TLS as expected ({_root(error)}): check the address") from error
+        raise Offline(f"{url} cannot be reached: {why_unreachable(error)}") from error
 
 
 def _not_the_hub(url: str) -> OtherRemote:
-    return OtherRemote(f"{url} shows another certificate than the hub's: it is not the hub this device was invited to")
+    return OtherRemote(
+        f"{url} shows another certificate than the hub's: it is not the hub this device was invited to; check the "
+        "address, or run `syncd init` with a new invite"
+    )
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Return why no connection came about, and what to do."""
+    found = _root(error)
+    if isinstance(found, socket.gaierror):
+        return "its name is not known here; check the address, and this machine's network"
+    match getattr(found, "errno", None):
+        case errno.ECONNREFUSED:
+            return "nothing listens there; start the hub, or check the address"
+        case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.ENETDOWN | errno.EADDRNOTAVAIL:
+            return "no network leads there; check this machine's network"
+    words = found.strerror if isinstance(found, OSError) and found.strerror else str(found) or type(found).__name__
+    return f"{words[:1].lower()}{words[1:]}; check the address, and that the hub runs"
 
 
 def _root(error: BaseException) -> BaseException:

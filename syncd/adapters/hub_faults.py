@@ -40,7 +40,8 @@ def raise_for(url: str, status: int, headers: dict[str, str], body: bytes) -> No
     if status == 401:
         raise NotAuthorised(f"{url} does not accept this device; tie the folder again with a new invite: syncd init")
     if status == 429 or status >= 500:
-        raise Offline(f"{url} is not available (HTTP {status})", wish(headers))
+        why = "it is overloaded, or being restarted" if status in (429, 502, 503, 504) else "look at its log"
+        raise Offline(f"{url} is not available now (HTTP {status}): {why}", wish(headers))
     what = "sends us elsewhere" if 300 <= status < 400 else "answers"
     raise Corrupt(f"{url} {what} as no hub does (HTTP {status}): check the address")
 

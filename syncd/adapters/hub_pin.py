@@ -6,6 +6,7 @@ import socket
 import ssl
 from typing import Final
 
+from syncd.adapters.http_client import why_unreachable
 from syncd.model.errors import Corrupt, Offline, OtherRemote
 from syncd.model.invite import HubAddress
 
@@ -27,7 +28,8 @@ def pinned_context(address: HubAddress) -> ssl.SSLContext:
     der = _shown_certificate(address)
     if not matches(address.pin, der):
         raise OtherRemote(
-            f"{address.url} shows another certificate than the invite names: it is not that hub, or someone is between"
+            f"{address.url} shows another certificate than the invite names: it is not that hub, or someone is "
+            "between; check the address, or ask for a new invite"
         )
     context = _context()
     context.verify_mode = ssl.CERT_REQUIRED
@@ -53,9 +55,11 @@ def _shown_certificate(address: HubAddress) -> bytes:
         ):
             der = sealed.getpeercert(binary_form=True)
     except ssl.SSLError as error:
-        raise Corrupt(f"{address.url} does not speak TLS as expected: {error.reason or error}") from error
+        raise Corrupt(
+            f"{address.url} does not speak TLS as expected ({error.reason or error}): check the address"
+        ) from error
     except (OSError, UnicodeError) as error:
-        raise Offline(f"{address.url} cannot be reached: {error}") from error
+        raise Offline(f"{address.url} cannot be reached: {why_unreachable(error)}") from error
     if not der:
-        raise Corrupt(f"{address.url} shows no certificate")
+        raise Corrupt(f"{address.url} shows no certificate: check the address")
     return der

@@ -273,7 +273,7 @@ class _Link:
         try:
             return self._decoder(reply).decode(answer.body)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise Corrupt(f"the hub's reply makes no sense: {error}") from error
+            raise Corrupt(_nonsense(str(error))) from error
 
     def drop(self) -> None:
         """End every exchange under way."""
@@ -334,4 +334,8 @@ def _check_cursor(cursor: str) -> None:
 
 def _check(fine: bool, fault: str) -> None:
     if not fine:
-        raise Corrupt(f"the hub's reply makes no sense: {fault}")
+        raise Corrupt(_nonsense(fault))
+
+
+def _nonsense(fault: str) -> str:
+    return f"the hub's reply makes no sense ({fault}): check the address, and that hub and device run the same syncd"

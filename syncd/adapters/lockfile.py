@@ -6,12 +6,15 @@ removed name could be locked twice.
 
 import fcntl
 import os
+import time
 from typing import Final
 
 from syncd.model.errors import Refused
 from syncd.model.path import shown
 
 _MAX_PID: Final = 32
+_TRIES: Final = 20
+_MOMENT: Final = 0.05  # seconds between two tries
 
 
 class Lock:
@@ -37,29 +40,54 @@ class Lock:
 def acquire(path: str) -> Lock:
     """Lock the file at *path* (created 0600) and write this process's id into it.
 
-    Raises Refused, naming the owner's process id, when another process (or another Lock of this one) has it.
+    Raises Refused, naming the owner's process id, when another process (or another Lock of this one) has it. Whoever
+    has it without an id has it for a moment only (``acquire_briefly``, or an owner about to write its own): waited for.
     """
+    for _ in range(_TRIES):
+        lock = _acquired(path, os.getpid())
+        if lock is not None:
+            return lock
+        if _pid_in(path) is not None:
+            break
+        time.sleep(_MOMENT)
+    raise _refusal(path)
+
+
+def acquire_briefly(path: str) -> Lock:
+    """Lock the file at *path* for a moment's work, as nobody in particular; raises Refused when somebody has it."""
+    lock = _acquired(path, None)
+    if lock is None:
+        raise _refusal(path)
+    return lock
+
+
+def _acquired(path: str, pid: int | None) -> Lock | None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _refusal(fd, path) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)  # what is in it may be of an owner that was killed
+        if pid is not None:
+            os.pwrite(fd, b"%d\n" % pid, 0)
+    except BlockingIOError:
+        os.close(fd)
+        return None
     except BaseException:
         os.close(fd)
         raise
     return Lock(fd)
 
 
-def _refusal(fd: int, path: str) -> Refused:
-    pid = _read_pid(fd)
+def _refusal(path: str) -> Refused:
+    pid = _pid_in(path)
     # RACE: the owner may hold the lock and not have written its id yet.
     who = "a daemon" if pid is None else f"a daemon with pid {pid}"
     return Refused(f"{who} already runs on this root (lock {shown(path)}); stop it first, or talk to it with status")
 
 
-def _read_pid(fd: int) -> int | None:
-    text = os.pread(fd, _MAX_PID, 0).strip()
+def _pid_in(path: str) -> int | None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        text = os.pread(fd, _MAX_PID, 0).strip()
+    finally:
+        os.close(fd)
     return int(text) if text.isdigit() else None

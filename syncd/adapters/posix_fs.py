@@ -26,7 +26,7 @@ from syncd.adapters.posix_marker import (
     tie_root,
 )
 from syncd.adapters.posix_probe import alone, exchanges, probe
-from syncd.model.errors import RootGone, Usage
+from syncd.model.errors import NoSpace, RootGone, Usage
 from syncd.model.path import RESERVED, RelPath, is_reserved, shown
 from syncd.ports import Durable, RootIdentity, Traits
 
@@ -43,16 +43,18 @@ class PosixFs:
 
     With *expected* (what ``tie_root`` returned) nothing is opened before the root was proven to carry that marker.
     Without, the folder found at the first use is taken for the root (``init``).
+    *assumed* are its traits while a full disk does not let them be tried out: it stops downloads, nothing else.
     ``opened`` counts how often a file's content was opened.
     """
 
-    def __init__(self, root_path: str, *, expected: RootIdentity | None = None) -> None:
+    def __init__(self, root_path: str, *, expected: RootIdentity | None = None, assumed: Traits | None = None) -> None:
         if sys.getfilesystemencoding() != "utf-8":
             raise Usage(f"names are read as {sys.getfilesystemencoding()}, not UTF-8; set PYTHONUTF8=1 and start again")
         self._path = os.path.abspath(root_path)
         self._root_id = None if expected is None else expected.root_id
         self._at: tuple[int, int] | None = None
         self._traits: Traits | None = None
+        self._assumed = assumed
         self._exchanges: bool | None = None
         self._lock = threading.Lock()  # guards the fields above and the counter; never held during I/O
         self._probing = threading.Lock()  # one trial at a time, in one directory
@@ -64,6 +66,15 @@ class PosixFs:
         """What the file system can do; tried out at first use and again when the root's inode changed."""
         if (known := self._traits) is not None:
             return known
+        try:
+            with full_disk_is_no_space("trying out what the file system can do"):
+                return self._tried()
+        except NoSpace:
+            if self._assumed is None:
+                raise
+            return self._assumed
+
+    def _tried(self) -> Traits:
         with self._probing, self.own(_PROBE) as directory, alone(directory.descriptor):
             if (known := self._traits) is None:
                 known = probe(directory.descriptor)

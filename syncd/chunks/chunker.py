@@ -19,6 +19,9 @@ MIDDLE_AVERAGE: Final = 1 << 20
 LARGE_AVERAGE: Final = 4 << 20
 """Averages by size of content: more, smaller pieces where a manifest stays short all the same."""
 
+AVERAGES: Final = (SMALL_AVERAGE, MIDDLE_AVERAGE, LARGE_AVERAGE)
+"""Every average there is."""
+
 WHOLE: Final = 256 << 10
 """Content up to this size, in bytes, is one chunk: no manifest, no extra round trip."""
 
@@ -42,7 +45,7 @@ def average_for(size: int, base_average: int | None = None) -> int:
         right = MIDDLE_AVERAGE
     else:
         right = LARGE_AVERAGE
-    if base_average not in (SMALL_AVERAGE, MIDDLE_AVERAGE, LARGE_AVERAGE) or base_average is None:
+    if base_average not in AVERAGES or base_average is None:
         return right
     within = size <= _KEEP_FACTOR * _most(base_average) and size * _KEEP_FACTOR > _least(base_average)
     return base_average if within else right

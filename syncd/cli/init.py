@@ -1,6 +1,8 @@
 """`syncd init`: tie a folder to a remote."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -33,15 +35,29 @@ def init(root: str, remote: str, device: str | None, create: bool, force_new: bo
         raise Usage(f"{shown(scheme[:20])}: is not a remote this syncd can use: give an invite, 'syncd://...'")
     parse_invite(remote)  # said before the folder is created
     path = resolved(Path(root))
-    if create:
-        path.mkdir(parents=True, exist_ok=True)
 
     def confirmed(what: str) -> bool:
         return force_new or (sys.stdin.isatty() and click.confirm(f"{what}?", default=False, err=True))
 
-    tied = tie(Roots(), path, remote, device or default_device(), insecure=insecure, confirmed=confirmed)
+    with _made(path) if create else contextlib.nullcontext():
+        tied = tie(Roots(), path, remote, device or default_device(), insecure=insecure, confirmed=confirmed)
     record = tied.record
     what = "renewed the token of" if tied.renewed else "tied"
     say(f"{what} {shown(record.path)} to {record.remote} as {shown(record.device)}")
     say("start syncing: syncd run")
     return 0
+
+
+@contextlib.contextmanager
+def _made(path: Path) -> Iterator[None]:
+    """Have a folder at *path* while inside; one that was made for nothing, and is still empty, is taken away again."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    try:
+        if missing:
+            path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody put something there meanwhile: it stays
+            for one in missing:
+                one.rmdir()
+        raise

@@ -4,6 +4,7 @@ Commands are imported only when called, so that `syncd status` starts fast. Exit
 usage; 3 done, but something waits for a person; 4 not in sync before the time limit.
 """
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -29,7 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "resume": ("work", "Go on with work."),
     "scan": ("work", "Look at the whole folder again."),
     "retry": ("work", "Try again what was given up."),
-    "plan": ("work", "Show what would be done."),
+    "plan": ("plan", "Show what would be done."),
     "conflicts": ("decide", "List what was edited on two sides at once."),
     "resolve": ("decide", "Decide a conflict."),
     "approve": ("decide", "List mass changes that are held, and allow or refuse them."),
@@ -41,6 +42,20 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rebuild": ("rebuild", "Rebuild the database from the folder and the remote."),
     "hub": ("hub", "Run and manage a hub."),
 }
+
+
+_MEND: Final = {
+    0: "check it, its permissions and the disk",
+    errno.ENOENT: "check the path",
+    errno.EEXIST: "a folder is needed there; name another, or move that away",
+    errno.ENOTDIR: "a folder is needed there; name another, or move that away",
+    errno.EACCES: "check who may read and write it",
+    errno.EPERM: "check who may read and write it",
+    errno.EROFS: "name a place that can be written",
+    errno.ENOSPC: "free some space, and try again",
+    errno.EDQUOT: "free some space, and try again",
+}
+"""What a person can do about an error of the system that no part of syncd had words for."""
 
 
 class Lazy(click.Group):
@@ -122,7 +137,7 @@ def say_error(error: BaseException) -> None:
             text = str(error)
         case OSError():
             named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
-            text = f"{named}{error.strerror or error}: check that it exists, its permissions and the disk"
+            text = f"{named}{(error.strerror or str(error)).lower()}: {_MEND.get(error.errno or 0, _MEND[0])}"
         case _:
             text = f"{type(error).__name__}: {error}; this is a fault in syncd: run again with --debug and report it"
     click.echo(f"syncd: {one_line(text)}", err=True)

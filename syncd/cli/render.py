@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.model.path import shown
+from syncd.model.words import size
 
 if TYPE_CHECKING:
     from syncd.model.status import LiveStatus
+
+
+__all__ = [
+    "Ink", "ago", "ahead", "colourful", "columns", "count", "moment", "one_line", "paint", "progress_line",
+    "progress_text", "say", "say_json", "size", "span",
+]  # fmt: skip
 
 
 class Ink(StrEnum):
@@ -57,17 +64,6 @@ def one_line(text: str) -> str:
     joined = " ".join(text.split())
     # Names inside were escaped where they were put in; what is left of control characters is escaped here.
     return "".join(char if unicodedata.category(char)[0] != "C" else shown(char) for char in joined)
-
-
-def size(count: float) -> str:
-    """Return a number of bytes as a person says it: ``0 B``, ``999 B``, ``1.5 KiB``, ``20 GiB``."""
-    if count < 1024:
-        return f"{count:.0f} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        count /= 1024
-        if count < 1023.5 or unit == "TiB":
-            return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
-    raise AssertionError(count)
 
 
 def span(seconds: float) -> str:

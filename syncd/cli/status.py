@@ -11,12 +11,18 @@ from syncd.cli.render import Ink, ago, ahead, columns, count, paint, say, say_js
 from syncd.control.client import NoDaemon
 from syncd.model.errors import Offline, SyncdError, Usage
 from syncd.model.node import Reason, Tree
+from syncd.model.op import needs_help
 from syncd.model.path import shown
 from syncd.service.roots import RootRecord, Roots
 
 SHOWN = 20
 ALIKE_SHOWN = 3
 """How many entries with one and the same reason are shown."""
+_MEND = {
+    Reason.UNREADABLE.value: "give yourself the right to read it",
+    Reason.OTHER_FILE_SYSTEM.value: "tie it as a folder of its own, if it is to be synced",
+}
+"""What a person can do about what is not synced here."""
 _INK = {"in sync": Ink.GOOD, "offline": Ink.WAIT, "paused": Ink.WAIT, "stopped": Ink.BAD}
 
 
@@ -105,6 +111,7 @@ def gather(record: RootRecord) -> dict[str, Any]:
         with open_view(str(Roots().folder(record.id).database)) as view, view.moment():
             found.update(_numbers(view.summary()))
             found["waiting"] = [_op(one) for one in view.blocked(SHOWN)]
+            found["stuck"] = sum(op["stuck"] for op in found["waiting"])
             found["unsynced"] = [
                 *({"path": f"{d}/{e.name}" if d != "." else e.name, "why": e.reason, "detail": e.detail}
                   for d, e in view.held(SHOWN)),
@@ -124,6 +131,7 @@ def _numbers(summary: Any) -> dict[str, Any]:
     return {
         "nodes": {"files": local.files, "directories": local.directories, "symlinks": local.symlinks},
         "bytes": local.bytes,
+        "trash_bytes": summary.trash_bytes,
         "disagreeing": summary.disagreeing,
         "ops": {str(state): number for state, number in summary.ops.items()},
         "conflicts": summary.conflicts_open,
@@ -140,6 +148,7 @@ def _op(one: Any) -> dict[str, Any]:
         "state": str(queued.state),
         "attempts": queued.attempts,
         "next_at": queued.next_at,
+        "stuck": needs_help(queued.attempts, queued.error_class),
         "why": queued.last_error or ", ".join(str(wait.kind) for wait in queued.op.waits),
     }
 
@@ -147,7 +156,16 @@ def _op(one: Any) -> dict[str, Any]:
 def waits(root: dict[str, Any]) -> bool:
     """Return whether something waits for a person."""
     ops = root.get("ops", {})
-    return bool(root.get("conflicts") or root.get("held_groups") or ops.get("failed") or ops.get("blocked"))
+    return bool(
+        root.get("conflicts") or root.get("held_groups") or root.get("stuck") or ops.get("failed") or ops.get("blocked")
+    )
+
+
+def _idle(root: dict[str, Any]) -> bool:
+    """Return whether nothing moves: what is still to be done cannot go on before a person helps."""
+    phase, ops = root["live"]["phase"], root.get("ops", {})
+    left = ops.get("ready", 0) - root.get("stuck", 0)
+    return bool(phase == "in sync" or (phase == "syncing" and left <= 0 and not ops.get("running")))
 
 
 # --- showing ----------------------------------------------------------------------------------------------------
@@ -193,7 +211,7 @@ def _phase(root: dict[str, Any]) -> str:
     if live is None:
         return paint("paused" if root["paused"] else "", Ink.WAIT)
     phase = str(live["phase"])
-    if phase == "in sync" and waits(root):  # nothing moves, but not everything is the same on both sides
+    if waits(root) and _idle(root):  # nothing moves, but not everything is the same on both sides
         return paint("waits for you", Ink.WAIT, bold=True)
     text = paint(phase, _INK.get(phase), bold=True)
     if live["why"]:
@@ -207,7 +225,9 @@ def _remote(root: dict[str, Any]) -> str:
     live = root["live"]
     text = f"{shown(root['remote'])} as {shown(root['device'])}"
     if live is not None and not live["remote_online"]:
-        text += paint(f"  offline {shown(live['remote_detail'])}".rstrip(), Ink.WAIT)
+        # The phase says why already, most of the time.
+        why = "" if live["remote_detail"] == live["why"] else f": {shown(live['remote_detail'])}"
+        text += paint(f"  offline{why}", Ink.WAIT)
     return text
 
 
@@ -245,6 +265,7 @@ def _listed(title: str, entries: list[dict[str, Any]], kind: str | None) -> list
             left += 1
             continue
         why = entry["why"] + (f" ({entry['detail']})" if entry.get("detail") else "")
+        why += f": {_MEND[entry['why']]}" if not kind and entry["why"] in _MEND else ""
         if entry.get("next_at") and entry.get("state") != "blocked":  # what is blocked waits for no time
             why += f", again {ahead(entry['next_at'])}"
         rows.append([entry[kind].replace("_", " ") if kind else "", entry["path"], shown(why)])

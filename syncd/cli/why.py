@@ -20,7 +20,7 @@ HELD_LOOKED_AT: Final = 10_000
 
 
 @click.command(epilog="\b\nExamples:\n  syncd why ~/Sync/report.odt\n  syncd why --json ./notes")
-@click.argument("path", type=click.Path())
+@click.argument("path", type=click.Path(readable=False))
 @reach.json_option()
 def why(path: str, as_json: bool) -> int:
     """Say why a path is as it is, and what happens next."""
@@ -49,7 +49,12 @@ def why(path: str, as_json: bool) -> int:
             say(line)
     for entry in held:
         say(f"  cannot be synced: {entry.detail or entry.reason}")
-    if not nodes and not held:
+    owner = _owner(relative)
+    if not nodes and not held and owner:
+        say(
+            f"  beside the SQLite database {shown(owner)} it is a part of it: its content travels inside {shown(owner)}"
+        )
+    elif not nodes and not held:
         say("  syncd knows nothing here: it is ignored, was never there, or was not looked at yet")
     if done:
         say("  what was done:")
@@ -61,6 +66,12 @@ def why(path: str, as_json: bool) -> int:
 def _is_at(folder: str, entry: "HeldEntry", relative: RelPath) -> bool:
     """Return whether a held entry is what lies at *relative*."""
     return bool(relative) and (folder, entry.name) == (shown_path(relative[:-1]), shown(relative[-1]))
+
+
+def _owner(relative: RelPath) -> str:
+    """Return the database a name would be a sidecar of, "" when it can be none."""
+    name = relative[-1] if relative else ""
+    return next((name.removesuffix(end) for end in ("-wal", "-shm", "-journal") if name.endswith(end)), "")
 
 
 def _node_lines(one: Any) -> list[str]:

@@ -138,9 +138,13 @@ class Commands:
             ("failed" if failed else "done", at, shown_text(result), command_id),
         )
 
-    def prune(self, before: float) -> int:
-        """Forget commands that ended before *before*; returns how many went."""
-        self._execute("DELETE FROM command WHERE state <> 'pending' AND finished < ?", (before,))
+    def prune(self, before: float, limit: int = -1) -> int:
+        """Forget up to *limit* commands (-1: all) that ended before *before*; returns how many went."""
+        self._execute(
+            "DELETE FROM command WHERE id IN"
+            " (SELECT id FROM command WHERE state <> 'pending' AND finished < ? ORDER BY id LIMIT ?)",
+            (before, limit),
+        )
         return self._connection.changes()
 
     def _list(self, where: str, values: Row) -> list[Command]:

@@ -25,10 +25,9 @@ class Conflict:
     created: float
     resolution: str | None
     resolved: float | None
-    acknowledged: float | None
 
 
-_COLUMNS: Final = "id, node, kind, path, copy_path, created, resolution, resolved, acknowledged"
+_COLUMNS: Final = "id, node, kind, path, copy_path, created, resolution, resolved"
 
 
 class Conflicts:
@@ -82,13 +81,10 @@ class Conflicts:
             (resolution, at, conflict_id),
         )
 
-    def acknowledge(self, conflict_id: int, at: float) -> None:
-        """Note that a person has seen it."""
-        self._execute("UPDATE conflict SET acknowledged = ? WHERE id = ? AND acknowledged IS NULL", (at, conflict_id))
-
-    def prune(self, before: float) -> int:
-        """Forget conflicts that were resolved before *before*; returns how many went."""
-        self._execute("DELETE FROM conflict WHERE resolved < ?", (before,))
+    def prune(self, before: float, limit: int = -1) -> int:
+        """Forget up to *limit* conflicts (-1: all) that were resolved before *before*; returns how many went."""
+        sql = "DELETE FROM conflict WHERE id IN (SELECT id FROM conflict WHERE resolved < ? ORDER BY id LIMIT ?)"
+        self._execute(sql, (before, limit))
         return self._connection.changes()
 
     def _list(self, where: str, values: Row) -> list[Conflict]:

@@ -37,6 +37,7 @@ class Database:
         self._connection = connection
         self._path = path
         self._inside = False
+        self._changed_before = 0
         self.rebuilt = rebuilt
         self.set_aside = aside
         self.nodes = Nodes(connection)
@@ -58,8 +59,9 @@ class Database:
         clock: Clock,
         busy_seconds: float = BUSY_SECONDS,
         migrations: Sequence[Migration] | None = None,
+        vfs: str | None = None,
     ) -> "Database":
-        """Open, create or mend the database at *path*.
+        """Open, create or mend the database at *path*, through SQLite's *vfs* of that name (None: the system's own).
 
         Raises Transient when another process keeps it locked, Refused when its schema is newer than this program or
         it cannot be opened. A damaged file is set aside (``set_aside``) and an empty one begun (``rebuilt``).
@@ -68,11 +70,16 @@ class Database:
         aside: str | None = None
         with translated(path):
             try:
-                connection, empty = _open_checked(path, busy_seconds, known)
+                connection, empty = _open_checked(path, busy_seconds, known, vfs)
             except (apsw.CorruptError, apsw.NotADBError):
                 aside = _set_aside(path, clock)
-                connection, empty = _open_checked(path, busy_seconds, known)
+                connection, empty = _open_checked(path, busy_seconds, known, vfs)
         return cls(connection, path, clock, empty, aside)
+
+    @property
+    def changed(self) -> int:
+        """How many rows the transaction has changed so far, those that triggers changed included."""
+        return self._connection.total_changes() - self._changed_before
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """Return a context in which all writes happen or none do.
@@ -92,7 +99,7 @@ class Database:
                 execute("PRAGMA synchronous = FULL")
             try:
                 execute("BEGIN IMMEDIATE")
-                self._inside = True
+                self._inside, self._changed_before = True, self._connection.total_changes()
                 try:
                     yield
                     execute("COMMIT")
@@ -123,7 +130,9 @@ class Database:
         self._connection.close()
 
 
-def _open_checked(path: str, busy_seconds: float, migrations: Sequence[Migration]) -> tuple[apsw.Connection, bool]:
+def _open_checked(
+    path: str, busy_seconds: float, migrations: Sequence[Migration], vfs: str | None
+) -> tuple[apsw.Connection, bool]:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # names of files are private
     except OSError as error:
@@ -132,7 +141,7 @@ def _open_checked(path: str, busy_seconds: float, migrations: Sequence[Migration
     examination: str | None = "quick_check" if _size(path + "-wal") > 0 else None
     if os.path.exists(_suspect(path)):
         examination = "integrity_check"
-    connection = apsw.Connection(path)
+    connection = apsw.Connection(path, vfs=vfs)
     try:
         connection.set_busy_timeout(int(busy_seconds * 1000))
         if examination and (found := connection.execute(f"PRAGMA {examination}(1)").get) != "ok":

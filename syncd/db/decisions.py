@@ -60,10 +60,24 @@ class Group:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A person's word on the whole of a group, given at *at*, that some of its items have yet to take on."""
+
+    group: int
+    decision: Decision
+    at: float
+
+
 _GROUPS: Final = (
     "SELECT g.id, g.kind, g.side, g.reason, g.created, g.undone_by, count(i.node),"
-    " coalesce(sum(i.decision = 'undecided'), 0), coalesce(sum(i.bytes), 0)"
+    " coalesce(sum(i.decision = 'undecided' AND g.decision IS NULL), 0), coalesce(sum(i.bytes), 0)"
     " FROM decision_group AS g LEFT JOIN decision_item AS i ON i.group_id = g.id"
+)
+_OPEN: Final = "g.decision IS NULL AND g.id IN (SELECT group_id FROM decision_item WHERE decision = 'undecided')"
+_NEWEST: Final = (
+    " FROM decision_item AS i JOIN decision_group AS g ON g.id = i.group_id WHERE i.node = ? AND g.undone_by IS NULL"
+    " ORDER BY i.group_id DESC LIMIT 1"
 )
 
 
@@ -111,11 +125,13 @@ class Decisions:
 
     def undecided(self) -> list[Group]:
         """Return groups with undecided items, oldest first."""
-        return self._groups(
-            "WHERE g.id IN (SELECT group_id FROM decision_item WHERE decision = 'undecided') GROUP BY g.id"
-            " ORDER BY g.id",
-            (),
-        )
+        return self._groups(f"WHERE {_OPEN} GROUP BY g.id ORDER BY g.id", ())
+
+    def undecided_of(self, kind: GroupKind, side: Side) -> int | None:
+        """Return the oldest group of this kind and direction with undecided items, or None."""
+        sql = f"SELECT g.id FROM decision_group AS g WHERE g.kind = ? AND g.side = ? AND {_OPEN} ORDER BY g.id LIMIT 1"
+        row = self._execute(sql, (kind.value, side.value)).fetchone()
+        return None if row is None else int(row[0])
 
     def recent(self, limit: int) -> list[Group]:
         """Return the newest groups first, decided ones included."""
@@ -124,49 +140,80 @@ class Decisions:
     def items(self, group: int, limit: int, after: NodeKey = 0) -> list[Item]:
         """Return up to *limit* items with a node above *after*, by node."""
         sql = (
-            "SELECT node, path, what, bytes, decision, decided FROM decision_item WHERE group_id = ? AND node > ?"
-            " ORDER BY node LIMIT ?"
+            "SELECT i.node, i.path, i.what, i.bytes, iif(i.decision = 'undecided', coalesce(g.decision, 'undecided'),"
+            " i.decision), coalesce(i.decided, g.decided) FROM decision_item AS i"
+            " JOIN decision_group AS g ON g.id = i.group_id WHERE i.group_id = ? AND i.node > ? ORDER BY i.node LIMIT ?"
         )
         return [_item(row) for row in self._execute(sql, (group, after, limit)).fetchall()]
 
-    def decide(self, group: int, decision: Decision, at: float, nodes: Sequence[NodeKey] | None = None) -> int:
-        """Decide the undecided items of a group (all, or of *nodes*); returns how many that were."""
-        sql = "UPDATE decision_item SET decision = ?, decided = ? WHERE group_id = ? AND decision = 'undecided'"
-        if nodes is None:
-            self._execute(sql, (decision.value, at, group))
-            return self._connection.changes()
-        changed = 0
-        for node in nodes:
-            self._execute(sql + " AND node = ?", (decision.value, at, group, node))
-            changed += self._connection.changes()
-        return changed
+    def undecided_ids(self, group: int) -> list[bytes]:
+        """Return the stable ids of a group's undecided nodes, by node; those without one are left out."""
+        sql = (
+            "SELECT n.node_id FROM decision_item AS i JOIN node AS n ON n.id = i.node"
+            " WHERE i.group_id = ? AND i.decision = 'undecided' AND n.node_id IS NOT NULL ORDER BY i.node"
+        )
+        return [row[0] for row in self._execute(sql, (group,)).fetchall()]  # type: ignore[misc]
+
+    def decide(self, group: int, decision: Decision, at: float) -> int:
+        """Note a person's word on what is undecided in a group; returns how many items it is about.
+
+        One row, whatever their number: the items take it on by ``take_on``, and ``unfinished`` finds those left."""
+        found = self.get(group)
+        if found is None or not found.undecided:
+            return 0
+        sql = "UPDATE decision_group SET decision = ?, decided = ? WHERE id = ?"
+        self._execute(sql, (decision.value, at, group))
+        return found.undecided
+
+    def unfinished(self) -> Word | None:
+        """Return the oldest word that some items of its group have yet to take on; None when all have."""
+        row = self._execute(
+            "SELECT g.id, g.decision, g.decided FROM decision_group AS g WHERE g.decision IS NOT NULL AND EXISTS"
+            " (SELECT 1 FROM decision_item WHERE group_id = g.id AND decision = 'undecided') ORDER BY g.id LIMIT 1"
+        ).fetchone()
+        return None if row is None else Word(int(row[0]), Decision(str(row[1])), float(row[2]))
+
+    def untaken(self, group: int, limit: int) -> list[NodeKey]:
+        """Return up to *limit* nodes of a group that did not take any decision on yet, in order."""
+        sql = "SELECT node FROM decision_item WHERE group_id = ? AND decision = 'undecided' ORDER BY node LIMIT ?"
+        return [int(row[0]) for row in self._execute(sql, (group, limit)).fetchall()]  # type: ignore[arg-type]
+
+    def take_on(self, word: Word, nodes: Sequence[NodeKey]) -> None:
+        """Write *word* on the undecided items of *nodes*; in the transaction that carries it out for them."""
+        self._connection.executemany(
+            "UPDATE decision_item SET decision = ?, decided = ?"
+            " WHERE group_id = ? AND node = ? AND decision = 'undecided'",
+            [(word.decision.value, word.at, word.group, node) for node in nodes],
+        )
 
     def undo(self, group: int, by: int) -> None:
         """Note that group *by* takes back what was decided in *group*."""
         self._execute("UPDATE decision_group SET undone_by = ? WHERE id = ?", (by, group))
 
-    def decision_for(self, node: NodeKey) -> tuple[Group, Item] | None:
-        """Return the newest group this node is in that was not taken back, with its item; None without any."""
-        row = self._execute(
-            "SELECT i.group_id, i.node, i.path, i.what, i.bytes, i.decision, i.decided FROM decision_item AS i"
-            " JOIN decision_group AS g ON g.id = i.group_id WHERE i.node = ? AND g.undone_by IS NULL"
-            " ORDER BY i.group_id DESC LIMIT 1",
-            (node,),
-        ).fetchone()
-        if row is None:
-            return None
-        group = self.get(int(row[0]))
-        return None if group is None else (group, _item(row[1:]))
+    def standing(self, node: NodeKey) -> tuple[int, Decision, float] | None:
+        """Return (group, decision, when) of the newest group this node is in that was not taken back; None without any.
 
-    def prune(self, before: float) -> int:
-        """Forget groups begun before *before* that are wholly decided; returns how many went."""
-        self._execute(
-            "DELETE FROM decision_group WHERE created < ? AND id NOT IN"
+        An item that has not taken its group's word on yet is undecided: nothing was done about it."""
+        row = self._execute("SELECT i.group_id, i.decision, coalesce(i.decided, 0.0)" + _NEWEST, (node,)).fetchone()
+        return None if row is None else (int(row[0]), Decision(str(row[1])), float(row[2]))
+
+    def prune(self, before: float, limit: int = -1) -> int:
+        """Forget groups begun before *before* that are wholly decided, up to *limit* rows; returns how many went."""
+        old = (
+            "SELECT id FROM decision_group WHERE created < ? AND id NOT IN"
             " (SELECT group_id FROM decision_item WHERE decision = 'undecided')"
-            " AND id NOT IN (SELECT undone_by FROM decision_group WHERE undone_by IS NOT NULL)",
-            (before,),
+            " AND id NOT IN (SELECT undone_by FROM decision_group WHERE undone_by IS NOT NULL)"
         )
-        return self._connection.changes()
+        self._execute(
+            f"DELETE FROM decision_item WHERE (group_id, node) IN"
+            f" (SELECT group_id, node FROM decision_item WHERE group_id IN ({old}) ORDER BY group_id, node LIMIT ?)",
+            (before, limit),
+        )
+        gone = self._connection.changes()
+        if gone == limit:
+            return gone
+        self._execute(f"DELETE FROM decision_group WHERE id IN ({old} ORDER BY id LIMIT ?)", (before, limit - gone))
+        return gone + self._connection.changes()
 
     def _groups(self, where: str, values: Row) -> list[Group]:
         return [

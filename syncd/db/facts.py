@@ -1,12 +1,17 @@
 """Single facts about the root, and the local names that can never be a node. Never interprets either."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import apsw
 
-from syncd.db.codec import shown_text
+from syncd.db.codec import Row, shown_text
 from syncd.model.path import NodeKey, shown
+
+TRASH_BYTES: Final = "trash bytes"
+"""The fact that says how many bytes the trash held when it was last tended."""
 
 
 class Meta:
@@ -60,11 +65,13 @@ class Held:
             "SELECT id, name, reason, detail FROM held_entry WHERE parent = ? ORDER BY name, reason, detail", (parent,)
         ).fetchall()
         old = [row for row in rows if looked is None or row[1] in looked]
-        if [row[1:] for row in old] == new:
-            return
+        missing: Counter[Row] = Counter(new)  # two names may be shown alike
         for row in old:
-            self._execute("DELETE FROM held_entry WHERE id = ?", (row[0],))
-        for entry in new:
+            if missing[row[1:]]:
+                missing[row[1:]] -= 1
+            else:
+                self._execute("DELETE FROM held_entry WHERE id = ?", (row[0],))
+        for entry in sorted(missing.elements()):
             self._execute("INSERT INTO held_entry (parent, name, reason, detail) VALUES (?, ?, ?, ?)", (parent, *entry))
 
     def list(self, limit: int = 1000) -> list[tuple[NodeKey, HeldEntry]]:

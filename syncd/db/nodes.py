@@ -3,7 +3,8 @@
 The names of children, paths, orphans and listings are in ``structure``; this module owns single rows.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import apsw
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from syncd.model.job import KnownEntry
 
 _SELECT: Final = f"SELECT {NODE_COLUMNS} FROM node"
-_CHILDREN: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? ORDER BY {t.value}_name, id" for t in Tree}
+_IN: Final = {t: f"{t.value}_parent = ?" for t in Tree}
+_CHILDREN: Final = {t: f"{_SELECT} WHERE {_IN[t]} ORDER BY {t.value}_name, id" for t in Tree}
+_UNDECIDED: Final = {
+    t: f"{_SELECT} WHERE {_IN[t]} AND NOT (kind <> 'directory' AND {t.value}_presence = 'present'"
+    f" AND {other}_presence = 'absent' AND s_presence = 'present' AND s_parent = {t.value}_parent"
+    f" AND s_name = {t.value}_name AND s_hash IS {t.value}_hash AND s_executable = {t.value}_executable)"
+    f" ORDER BY {t.value}_name, id"
+    for t, other in ((Tree.REMOTE, "l"), (Tree.LOCAL, "r"))
+}
 _AT: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? AND {t.value}_name = ? ORDER BY id" for t in Tree}
 # A name that is its own folded form has no fold: most names need no second index entry.
 _AT_FOLDED: Final = {
@@ -48,6 +57,10 @@ _KNOWN: Final = (
 )
 _DISAGREEING: Final = (
     "SELECT id FROM node INDEXED BY node_disagreeing WHERE disagrees = 1 AND id > ? ORDER BY id LIMIT ?"
+)
+_GONE: Final = (
+    "SELECT id FROM node INDEXED BY node_gone WHERE s_presence = 'absent' AND r_presence = 'absent'"
+    " AND l_presence = 'absent' AND id > ? ORDER BY id LIMIT ?"
 )
 
 # What a snapshot says, as columns: presence, reason, detail, parent, name, hash, executable, size, mtime_ns.
@@ -139,6 +152,24 @@ class Nodes(Structure):
         """Return what *tree* has in directory *parent*, present or unknown with a place, by name and key."""
         return self._all(_CHILDREN[tree], (parent,))
 
+    def undecided_children(self, tree: Tree, parent: NodeKey) -> list[Node]:
+        """Return of ``children`` of R or L those whose own rows do not say that they go with their directory: all but
+        files that the other tree lost and this one has as they were in sync."""
+        return self._all(_UNDECIDED[tree], (parent,))
+
+    def children_backwards(self, tree: Tree, parent: NodeKey) -> Iterator[Node]:
+        """Yield ``children`` from the last to the first; a row is read when it is asked for."""
+        for row in self._execute(f"{_SELECT} WHERE {_IN[tree]} ORDER BY {tree.value}_name DESC, id DESC", (parent,)):
+            yield node_from(row)
+
+    def beginning(self, tree: Tree, parent: NodeKey, prefix: str) -> list[Node]:
+        """Return ``children`` whose names begin with *prefix*; no other row is read."""
+        if not is_text(prefix):
+            return []
+        name = f"{tree.value}_name"
+        sql = f"{_SELECT} WHERE {_IN[tree]} AND {name} >= ? AND {name} < ? ORDER BY {name}, id"
+        return self._all(sql, (parent, prefix, prefix + chr(0x10FFFF)))
+
     def at(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* has at this place, present or unknown, by key. More than one while the world moves."""
         return self._all(_AT[tree], (parent, name)) if is_text(name) else []
@@ -167,14 +198,18 @@ class Nodes(Structure):
         if names is None:
             rows = self._execute(_KNOWN + " ORDER BY l_name, id", (HASH_ALG, parent)).fetchall()
         else:
-            rows = []
-            for name in sorted({name for name in names if is_text(name)}):
-                rows += self._execute(_KNOWN + " AND l_name = ? ORDER BY id", (HASH_ALG, parent, name)).fetchall()
+            wanted = json.dumps([name for name in names if is_text(name)])  # one statement, however many were touched
+            sql = _KNOWN + " AND l_name IN (SELECT value FROM json_each(?)) ORDER BY l_name, id"
+            rows = self._execute(sql, (HASH_ALG, parent, wanted)).fetchall()
         return tuple(_known_entry(row) for row in rows)
 
     def disagreeing(self, after: NodeKey, limit: int) -> list[NodeKey]:
         """Return up to *limit* keys above *after* whose trees disagree with R and L known, in order."""
         return self._keys(_DISAGREEING, (after, limit))
+
+    def gone(self, after: NodeKey, limit: int) -> list[NodeKey]:
+        """Return up to *limit* keys above *after* of rows that no tree has any more, in order: they may go."""
+        return self._keys(_GONE, (after, limit))
 
     def disagreeing_count(self) -> int:
         """Return how many rows disagree; costs as much as there are of them."""
@@ -237,6 +272,20 @@ class Nodes(Structure):
         self._execute("DELETE FROM held_entry WHERE parent = ?", (key,))
         self._execute("DELETE FROM node WHERE id = ?", (key,))
 
+    def move_children(self, keep: NodeKey, drop: NodeKey, limit: int) -> int:
+        """Name *keep* as parent of up to *limit* of the places in L and S that name *drop*; returns of how many.
+
+        ``merge_local_into`` follows before anything reads a tree: until then L has them below nothing."""
+        moved = 0
+        for t in (Tree.LOCAL.value, Tree.SYNCED.value):
+            self._execute(
+                f"UPDATE node SET {t}_parent = ? WHERE id IN"
+                f" (SELECT id FROM node WHERE {t}_parent = ? ORDER BY {t}_name, id LIMIT ?)",
+                (keep, drop, limit - moved),
+            )
+            moved += self._connection.changes()
+        return moved
+
     def merge_local_into(self, keep: NodeKey, drop: NodeKey) -> None:
         """Join two rows of one thing: the L of *drop*, which R does not have, becomes the L of *keep*.
 
@@ -272,7 +321,9 @@ class Nodes(Structure):
     # --- helpers
 
     def _drop_op(self, key: NodeKey) -> None:
-        if self._execute("SELECT 1 FROM queue_op WHERE node = ? AND state = 'running'", (key,)).fetchone():
+        if self._execute(
+            "SELECT 1 FROM queue_op WHERE node = ? AND state <> 'done' AND state = 'running'", (key,)
+        ).fetchone():
             raise RuntimeError(f"node {key} has a running op: its result comes first")
         self._execute("DELETE FROM queue_op WHERE node = ? AND state <> 'done'", (key,))
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = "id, key, op, state, attempts, next_retry_at, last_error, error_class, created, run_dirs"
 _CONTENT: Final = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT})
+HELD: Final = "held"
+"""The error class of an op that waits for a person's decision on its group."""
+
+_DESTRUCTIVE: Final = "side = ? AND destructive = 1 AND state <> 'done'"
+_WAITING: Final = "state <> 'done' AND state <> 'running'"  # in the words of the index of live ops, so that it is used
+_STANDING: Final = (
+    "SELECT i.decision, i.decided FROM decision_item AS i JOIN decision_group AS g ON g.id = i.group_id"
+    " WHERE i.node = q.node AND g.undone_by IS NULL ORDER BY i.group_id DESC LIMIT 1"
+)
 _SIZE_CLASSES: Final = (1 << 20, 1 << 26, 1 << 30)  # bytes: small files are not kept waiting by large ones
 
 
@@ -41,12 +50,12 @@ class QueuedOp:
 
 @dataclass(frozen=True, slots=True)
 class AtStake:
-    """A live op that would remove or replace content; what the guard counts (P8)."""
+    """A live op that would do *what* removes or replaces content (P8)."""
 
     id: int
     node: NodeKey
-    bytes_at_stake: int
-    state: OpState
+    what: str
+    bytes: int
 
 
 def priority_of(op: Op) -> int:
@@ -115,14 +124,30 @@ class QueueReader:
         sql = "SELECT node FROM queue_op WHERE state <> 'done' AND node > ? ORDER BY node LIMIT ?"
         return [int(row[0]) for row in self._execute(sql, (after, limit)).fetchall()]  # type: ignore[arg-type]
 
-    def destructive(self, side: Side) -> list[AtStake]:
-        """Return the live ops of *side* that would remove or replace content, by id (P8)."""
+    def newest_destructive(self, side: Side) -> int:
+        """Return the id of the youngest live op of *side* that would remove or replace content; 0 without any (P8)."""
+        return int(self._execute(f"SELECT coalesce(max(id), 0) FROM queue_op WHERE {_DESTRUCTIVE}", (side.value,)).get)
+
+    def at_stake(self, side: Side, allowed_since: float) -> tuple[int, int]:
+        """Return (count, bytes) of what live ops of *side* would remove or replace and no person allowed (P8).
+
+        An allowance is for the op that waited for it, or was given at or after *allowed_since*."""
         sql = (
-            "SELECT id, node, bytes_at_stake, state FROM queue_op"
-            " WHERE side = ? AND destructive = 1 AND state <> 'done' ORDER BY id"
+            f"SELECT count(*), total(bytes_at_stake) FROM queue_op AS q WHERE {_DESTRUCTIVE} AND NOT EXISTS"
+            f" (SELECT 1 FROM ({_STANDING}) WHERE decision = 'allow' AND (decided > ? OR q.created <= decided))"
         )
-        rows = self._execute(sql, (side.value,)).fetchall()
-        return [AtStake(int(i), int(n), int(b), OpState(str(s))) for i, n, b, s in rows]  # type: ignore[arg-type]
+        count, size = self._execute(sql, (side.value, allowed_since)).fetchall()[0]
+        return int(count), int(size)  # type: ignore[arg-type]
+
+    def to_hold(self, side: Side, after: int, limit: int) -> list[AtStake]:
+        """Return up to *limit* live ops of *side*, above *after* and by id, that would remove or replace content, and
+        neither run nor are held yet (P8)."""
+        sql = (
+            f"SELECT id, node, op_type, bytes_at_stake FROM queue_op WHERE {_DESTRUCTIVE} AND id > ?"
+            " AND state <> 'running' AND NOT (state = 'blocked' AND error_class = ?) ORDER BY id LIMIT ?"
+        )
+        rows = self._execute(sql, (side.value, after, HELD, limit)).fetchall()
+        return [AtStake(int(i), int(n), str(what), int(b)) for i, n, what, b in rows]  # type: ignore[arg-type]
 
     def _one(self, where: str, values: Row) -> QueuedOp | None:
         row = self._execute(f"SELECT {_COLUMNS} FROM queue_op {where}", values).fetchone()
@@ -181,12 +206,12 @@ class Queue(QueueReader):
     def drop(self, node: NodeKey) -> None:
         """Remove the node's live op, unless it runs. One that was sent before may have been done: it is abandoned."""
         self._abandon_sent("node = ?", (node,))
-        self._execute("DELETE FROM queue_op WHERE node = ? AND state NOT IN ('done', 'running')", (node,))
+        self._execute(f"DELETE FROM queue_op WHERE node = ? AND {_WAITING}", (node,))
 
     def clear(self) -> None:
         """Drop every live op that does not run: all can be planned again."""
         self._abandon_sent("node > ?", (0,))
-        self._execute("DELETE FROM queue_op WHERE state NOT IN ('done', 'running')")
+        self._execute(f"DELETE FROM queue_op WHERE {_WAITING}")
 
     # --- the course of an op
 
@@ -219,7 +244,7 @@ class Queue(QueueReader):
 
     def _abandon_sent(self, where: str, values: Row) -> None:
         """A remote's op that was tried may have happened though its reply was lost: its key must stay known (P4)."""
-        tried = f"{where} AND side = ? AND attempts > 0 AND state NOT IN ('done', 'running')"
+        tried = f"{where} AND side = ? AND attempts > 0 AND {_WAITING}"
         bound = (*values, Side.REMOTE.value)
         self._execute(f"DELETE FROM op_wait WHERE op IN (SELECT id FROM queue_op WHERE {tried})", bound)
         self._execute(f"UPDATE queue_op SET state = 'done', ended = ? WHERE {tried}", (self._clock.now(), *bound))
@@ -262,9 +287,13 @@ class Queue(QueueReader):
         )
         return self._connection.changes()
 
-    def prune(self, before: float) -> int:
-        """Forget ops that ended before *before* and return how many."""
-        self._execute("DELETE FROM queue_op WHERE state = 'done' AND ended < ?", (before,))
+    def prune(self, before: float, limit: int = -1) -> int:
+        """Forget up to *limit* ops (-1: all) that ended before *before* and return how many."""
+        self._execute(
+            "DELETE FROM queue_op WHERE id IN"
+            " (SELECT id FROM queue_op WHERE state = 'done' AND ended < ? ORDER BY id LIMIT ?)",
+            (before, limit),
+        )
         return self._connection.changes()
 
 

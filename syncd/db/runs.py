@@ -92,11 +92,6 @@ class Runs:
         """Return the newest runs first."""
         return self._list("ORDER BY id DESC LIMIT ?", (limit,))
 
-    def last_completed(self, kind: RunKind) -> Run | None:
-        """Return the newest completed run of *kind*, from which the schedule counts."""
-        found = self._list("WHERE status = 'completed' AND kind = ? ORDER BY id DESC LIMIT 1", (kind.value,))
-        return found[0] if found else None
-
     def prune(self, now: float, keep: int = KEEP_RUNS, seconds: float = KEEP_SECONDS) -> int:
         """Forget ended runs that are neither among the newest *keep* nor younger than *seconds*; returns how many."""
         self._execute(

@@ -17,13 +17,12 @@ _FIND: Final = {
 }
 
 
-def _orphans_sql(tree: Tree) -> str:
-    t = tree.value
-    return (
-        f"SELECT child.id FROM gone_directory AS gone JOIN node AS child ON child.{t}_parent = gone.id"
-        f" LEFT JOIN node AS dir ON dir.id = gone.id WHERE gone.tree = '{t}'"
-        f" AND (dir.id IS NULL OR dir.{t}_presence = 'absent') ORDER BY child.id LIMIT ?"
-    )
+_ORPHANS: Final = (
+    "SELECT child.id FROM gone_directory AS gone JOIN node AS child ON child.l_parent = gone.id"
+    " LEFT JOIN node AS dir ON dir.id = gone.id WHERE gone.tree = 'l'"
+    " AND (dir.id IS NULL OR dir.l_presence = 'absent')"
+    " ORDER BY gone.id, child.l_name, child.id LIMIT ?"  # as they lie in the index: nothing is sorted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +86,27 @@ class Structure:
             level = [child for parent in level for child in self._keys(_FIND[tree], (parent, name))]
         return level[0] if level else None
 
+    def children_after(
+        self, tree: Tree, parent: NodeKey, after: tuple[str, NodeKey], limit: int
+    ) -> list[tuple[str, NodeKey]]:
+        """Return (name, key) of up to *limit* of what *tree* has in *parent* beyond *after*, which is one of them."""
+        t = tree.value
+        sql = (
+            f"SELECT {t}_name, id FROM node WHERE {t}_parent = ? AND ({t}_name, id) > (?, ?)"
+            f" ORDER BY {t}_name, id LIMIT ?"
+        )
+        rows = self._execute(sql, (parent, *after, limit)).fetchall()
+        return [(str(name), int(key)) for name, key in rows]  # type: ignore[arg-type]
+
     # --- what lost its directory
 
     def local_orphans(self, limit: int) -> list[NodeKey]:
         """Return rows that L still has below a directory it no longer has, in order; each to be marked absent."""
-        return self._orphans(Tree.LOCAL, limit)
-
-    def remote_orphans(self, limit: int) -> list[NodeKey]:
-        """The same for R."""
-        return self._orphans(Tree.REMOTE, limit)
-
-    def _orphans(self, tree: Tree, limit: int) -> list[NodeKey]:
-        if self._execute("SELECT 1 FROM gone_directory WHERE tree = ? LIMIT 1", (tree.value,)).fetchone() is None:
+        if self._execute("SELECT 1 FROM gone_directory LIMIT 1").fetchone() is None:
             return []
-        found = self._keys(_orphans_sql(tree), (limit,))
+        found = self._keys(_ORPHANS, (limit,))
         if not found:
-            self._execute("DELETE FROM gone_directory WHERE tree = ?", (tree.value,))
+            self._execute("DELETE FROM gone_directory")
         return found
 
     # --- the remote's history and listings

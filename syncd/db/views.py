@@ -17,7 +17,7 @@ from syncd.db.activity import Activity, ActivityRow, Command, Commands
 from syncd.db.chunks import ChunkReader
 from syncd.db.conflicts import Conflict, Conflicts
 from syncd.db.decisions import Decisions, Group, Item
-from syncd.db.facts import Held, HeldEntry, Meta
+from syncd.db.facts import TRASH_BYTES, Held, HeldEntry, Meta
 from syncd.db.nodes import Nodes
 from syncd.db.queue import QueuedOp, QueueReader
 from syncd.db.runs import Run, Runs
@@ -45,6 +45,11 @@ class Summary:
     items_undecided: int
     held_entries: int
     meta: dict[str, str]
+
+    @property
+    def trash_bytes(self) -> int:
+        """What the trash held when it was last tended, in bytes; 0 before."""
+        return int(self.meta.get(TRASH_BYTES, "0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,18 @@ class View:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def copy_to(self, path: str) -> None:
+        """Copy one committed state of the database to a new file at *path*, for this user alone."""
+        # Names of files are private: SQLite would make the file as the umask says.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        with translated(self._file):
+            copy = apsw.Connection(path)
+            try:
+                with copy.backup("main", self._connection, "main") as backup:
+                    backup.step(-1)  # all pages in one step: a writer in between cannot make it start again
+            finally:
+                copy.close()
 
     @contextmanager
     def moment(self) -> Iterator[None]:

@@ -10,20 +10,21 @@ from syncd.engine.personal import KEEP_BOTH, KEEP_MINE, KEEP_THEIRS, Errands
 from syncd.engine.pulls import Pulls
 from syncd.model.node import Reason, Tree
 from syncd.model.observation import Ask, Reply, Verb
-from syncd.model.op import OpState
+from syncd.model.op import OpState, needs_help
 
 FINE, FAILED, USAGE, WAITS = 0, 1, 2, 3
 DECISIONS = frozenset({Verb.APPROVE, Verb.RESOLVE, Verb.PAUSE, Verb.RESUME})
 """What a person decides. Written down, durably, before anybody is told that it was done."""
 PARKED_AT_ONCE = 100_000
-PATIENCE = 2
-LOCAL_TROUBLES = frozenset({"no space", "not permitted", "not possible here", "busy", "disk"})
-"""Errors that go on until somebody mends this machine; after PATIENCE attempts nobody is kept waiting for them."""
+SOON = 1.0
+"""Seconds: a hint that is due later than this repeats a look at what keeps changing; nobody waits for it."""
 
 
 @dataclass(slots=True)
 class Barrier:
-    """Somebody waits until all that was on disk and at the remote when they asked is in sync."""
+    """Somebody waits until all that was on disk and at the remote when they asked is in sync.
+
+    *only_walk*: until the folder was looked at; with a *pull* also the remote, and what follows is planned."""
 
     ticket: int
     walk: int
@@ -64,8 +65,11 @@ class Asks:
                 self.pulls.hurry()
                 self.barriers.append(Barrier(ask.ticket, self.looks.ask_full(), self.pulls.ask(), only_walk=False))
             case Verb.SCAN:
+                both = arguments.get("remote") == "yes"
+                if both:
+                    self.pulls.hurry()
                 walk = self.looks.ask_full(deep=arguments.get("deep") == "yes")
-                self.barriers.append(Barrier(ask.ticket, walk, 0, only_walk=True))
+                self.barriers.append(Barrier(ask.ticket, walk, self.pulls.ask() if both else 0, only_walk=True))
             case Verb.PAUSE | Verb.RESUME:
                 self._pause(ask, ask.verb is Verb.PAUSE)
             case Verb.APPROVE:
@@ -154,8 +158,13 @@ class Asks:
                 self.reply(Reply(barrier.ticket, FAILED, why))
             elif self.looks.completed < barrier.walk:
                 waiting.append(barrier)
-            elif barrier.only_walk:
+            elif barrier.only_walk and not barrier.pull:
                 self.reply(Reply(barrier.ticket, FINE, "looked at everything"))
+            elif barrier.only_walk:
+                if (reply := self._looked(barrier)) is None:
+                    waiting.append(barrier)
+                else:
+                    self.reply(reply)
             else:
                 settled = self.settled() if settled is None else settled
                 if settled < 0 or self.pulls.completed < barrier.pull:
@@ -163,6 +172,25 @@ class Asks:
                 else:
                     self.reply(Reply(barrier.ticket, settled, self.summary(settled)))
         self.barriers = waiting
+
+    def _looked(self, barrier: Barrier) -> Reply | None:
+        """Answer a look at both sides once all of it is planned, and say how fresh that is; None before.
+
+        Unlike a settled root, it may be paused or have work: nothing is done for a look."""
+        away = not self.pulls.online and self.pulls.retry_at is not None
+        due = self.looks.coalescer.next_due()
+        soon = due is not None and due - self.desk.clock.monotonic() < SOON
+        if not self.looks.quiet or soon:
+            return None
+        if away and self.desk.db.meta.get("linked") is None:
+            text = f"nothing can be planned before the remote was listed once: {self.pulls.detail}"
+            return Reply(barrier.ticket, FAILED, text)
+        if self.planning():
+            return None
+        if away:
+            return Reply(barrier.ticket, FINE, f"what changed on the remote is not known: {self.pulls.detail}")
+        listed = self.pulls.completed >= barrier.pull and self.pulls.quiet
+        return Reply(barrier.ticket, FINE, "looked at both sides just now") if listed else None
 
     def settled(self) -> int:
         """Return FINE or WAITS when nothing more will move by itself, -1 while something still does."""
@@ -182,7 +210,7 @@ class Asks:
     def _troubled(self) -> int:
         """Return how many ops are tried again and again for a reason that lies here: a person must help."""
         retrying = self.desk.db.queue.retrying(PARKED_AT_ONCE)
-        return sum(queued.attempts >= PATIENCE and queued.error_class in LOCAL_TROUBLES for queued in retrying)
+        return sum(needs_help(queued.attempts, queued.error_class) for queued in retrying)
 
     def summary(self, code: int) -> str:
         """Say in one line how things stand."""

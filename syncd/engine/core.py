@@ -10,17 +10,20 @@ from dataclasses import replace
 import msgspec
 
 from syncd.db.connection import Database
+from syncd.db.facts import TRASH_BYTES
 from syncd.db.runs import RunKind
-from syncd.engine.asks import DECISIONS, Asks
+from syncd.engine.asks import Asks
 from syncd.engine.decide import Decider
 from syncd.engine.desk import Desk, EngineSettings, Keeper, RootFacts
 from syncd.engine.dispatch import Dispatcher
 from syncd.engine.exclusion import Exclusion
 from syncd.engine.guarding import Guarding
+from syncd.engine.inbox import Inbox
 from syncd.engine.intake import LocalIntake
 from syncd.engine.looks import Looks, Walk
 from syncd.engine.personal import Errands
 from syncd.engine.pieces import PieceNotes
+from syncd.engine.planning import Planning
 from syncd.engine.pulls import Pulls
 from syncd.engine.receive import RemoteIntake
 from syncd.engine.report import Reporter
@@ -56,7 +59,6 @@ from syncd.observe.ignore import Rules
 from syncd.ports import Chance, Clock, Workers
 
 PROVE_AGAIN = 10.0
-BACKLOG_A_STEP = 500
 
 
 class Engine:
@@ -81,8 +83,13 @@ class Engine:
         self.remote = RemoteIntake(self.desk)
         self.pulls = Pulls(self.desk, self.remote)
         self.guarding = Guarding(self.desk)
-        self.decider = Decider(self.desk, Rules.parse(""), guarding=self.guarding, look_again=self.looks.hint_node)
-        self.exclusion = Exclusion(self.desk, self.looks, self.decider)
+        self.decider = Decider(
+            self.desk, Rules.parse(""), self.guarding, look_again=self.looks.hint_node, joined=self.looks.joined
+        )
+        self.planning = Planning(
+            self.desk, self.looks, self.intake, self.remote, self.pulls, self.guarding, self.decider
+        )
+        self.exclusion = Exclusion(self.desk, self.looks, self.decider, self.planning.plan_all)
         self.dispatcher = Dispatcher(self.desk)
         self.pieces = PieceNotes(self.desk)
         self.settler = Settler(
@@ -105,10 +112,16 @@ class Engine:
         self._unproven = ""
         self._prove_at: float | None = None
         self._scan_at: float | None = None
-        self._recovering = False
-        self._copy_read = False  # the whole of a restored copy was read; what follows from it is being planned
-        self._backlog = 0
-        self._plans_left = False
+        self.inbox = Inbox(self.desk, lambda: self.guarding.incomplete)
+        self._parts: tuple[Callable[[], None], ...] = (
+            self.guarding.carry,
+            self.intake.mark_orphans,
+            self.remote.forget_some,
+            self.remote.conclude_absences,
+            self.exclusion.reapply,
+            self.pieces.work,
+            self.upkeep.go_on,
+        )
 
     # --- starting ------------------------------------------------------------------------------------------------
 
@@ -119,6 +132,8 @@ class Engine:
             if db.rebuilt:
                 self.desk.log("the database starts empty: everything is looked at and listed again")
             self.errands.fail_interrupted()
+            self.exclusion.load()
+            self.decider.joining.load()
             self._recover()
             self.remote.load_untold()
             self.looks.ask_full()
@@ -134,40 +149,46 @@ class Engine:
             keys = (queued.op.node, queued.op.partner, *(move.node for move in queued.op.group))
             self.desk.running.update({key: queued.id for key in keys if key is not None})
         if local or remote:
-            self._recovering = True
+            self.planning.recovering = True
             self.desk.send(RecoverJob(tuple(local), tuple(remote)))
 
     # --- the step ------------------------------------------------------------------------------------------------
 
     def step(self, messages: list[Message]) -> float | None:
-        """Take *messages* in and do what follows; returns the monotonic time by which to be called again, or None."""
-        db = self.desk.db
-        # A person's word holds from the moment it is answered: durable first, the reply after it (section 5).
-        decided = any(isinstance(message, Ask) and message.verb in DECISIONS for message in messages)
-        with db.transaction(durable=decided):
-            self.intake.go_on()
-            for message in messages:
-                self._take(message)
-            self._timers()
-            self.intake.mark_orphans()
-            self.remote.forget_some()
-            self.remote.conclude_absences()
-            self.exclusion.reapply()
-            self.pieces.work()
-            self._plan()
-            look_due = self.looks.dispatch() if not self._recovering else None
-            pull_due = self.pulls.dispatch()
-            self.looks.settle_walks(self.desk.clock.now())
+        """Take *messages* in and do what follows; returns the monotonic time by which to be called again, or None.
+
+        What one short transaction has no room for is done in the next steps, which are due at once (P11)."""
+        self.inbox.put(messages)
+        with self.desk.db.transaction(durable=self.inbox.decisive):
+            look_due, pull_due = (None, None) if self.decider.go_on_joining() else self._work()
         self.desk.flush()
+        if self.decider.joining.pair is not None:
+            return self.desk.clock.monotonic()  # nothing is handed out, or answered, in between
         tried = self.desk.clock.now()
         self._dispatch()
         self.asks.review()
         # Whoever is answered may look at once: what is shown must not be older than what they were told.
         told = bool(self.asks.replies)
-        self.reporter.refresh(self._unproven, self._recovering, self._may_plan(), at_once=told)
+        self.reporter.refresh(self._unproven, self.planning.recovering, self.planning.allowed, at_once=told)
         self.asks.answer()
         self.desk.forget_ended()
         return self._deadline(look_due, pull_due, tried)
+
+    def _work(self) -> tuple[float | None, float | None]:
+        """Do what one transaction has room for; returns when the next look and the next pull are due."""
+        self.intake.go_on()
+        self.pulls.go_on()
+        for message in self.inbox.take():
+            self._take(message)
+        self._timers()
+        for work in self._parts:
+            if self.desk.room:
+                work()
+        self.planning.work()
+        look_due = self.looks.dispatch() if not self.planning.recovering else None
+        pull_due = self.pulls.dispatch()
+        self.looks.settle_walks(self.desk.clock.now())
+        return look_due, pull_due
 
     def _take(self, message: Message) -> None:
         match message:
@@ -179,7 +200,7 @@ class Engine:
             case OpsEnded():
                 self._ops_ended(message)
                 if isinstance(message.job, RecoverJob) and message.last:
-                    self._recovering = False
+                    self.planning.recovering = False
             case Pulled():
                 self.pulls.take(message)
             case PullFailed():
@@ -228,8 +249,9 @@ class Engine:
                 self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
                 self.looks.ask_full(doubt_watcher=True)
                 self.pulls.hurry()
-            case Swept(late=late):
+            case Swept(late=late, bytes_kept=bytes_kept):
                 self.desk.came_back(Lane.APPLY)
+                self.desk.db.meta.set(TRASH_BYTES, str(bytes_kept))
                 for displaced in late:
                     self.looks.hint(displaced.path[:-1], displaced.name)
             case JobFailed(job=job, error=error):
@@ -274,7 +296,7 @@ class Engine:
         if walk.kind is RunKind.DEEP:
             self.desk.db.meta.set("deep scan at", str(now))
             if self.guarding.hold_all:
-                self._copy_read = True
+                self.planning.copy_read = True
         if self.desk.db.meta.get("deep scan at") is None:
             self.desk.db.meta.set("deep scan at", str(now))
         self._scan_at = self.desk.clock.monotonic() + self.desk.settings.scan_interval
@@ -292,7 +314,7 @@ class Engine:
             case ApplyJob() | SendJob():
                 self.settler.broke(job, error)
             case RecoverJob():
-                self._recovering = False
+                self.planning.recovering = False
                 self.settler.take(OpsEnded(job, ()))  # no op was answered for: each is tried again with its own key
             case SweepJob():
                 self.desk.came_back(job.lane)
@@ -301,9 +323,7 @@ class Engine:
                 self.looks.proving = False
                 self._root_lost(error)
             case _ if (lane := getattr(job, "lane", None)) in (Lane.LIST, Lane.POLL):
-                self.desk.came_back(lane)
-                self.pulls.listing = False
-                self.pulls.wait_out(error, None)
+                self.pulls.broke(lane, error)
 
     # --- planning gates ------------------------------------------------------------------------------------------
 
@@ -312,51 +332,7 @@ class Engine:
         return (self._unproven if not self.looks.proving else "") or self.pulls.fatal
 
     def _planning(self) -> bool:
-        return self._plans_left or self._backlog >= 0 or not self._may_plan() or self._recovering
-
-    def _may_plan(self) -> bool:
-        """Plan once it is known what both sides have: on a first link, a rebuild, or after a changed history."""
-        if self._recovering or self.remote.busy or self.remote.any_position:
-            return False
-        if self.desk.db.meta.get("linked") is not None:
-            return True
-        if self.looks.completed == 0 or not self.pulls.caught_up:
-            return False
-        self.guarding.adopt_kept(self.desk.keeper.kept_holds())
-        self.desk.db.meta.set("linked", "yes")
-        return True
-
-    def _plan(self) -> None:
-        """Plan what was touched; after a start, or a time when nothing could be planned, all that disagrees (P9)."""
-        if not self._may_plan():
-            self.decider.drop_all()  # a first link may touch a million nodes: the database remembers them
-            self._backlog = 0
-            self._plans_left = False
-            return
-        if self.intake.busy:
-            # A large look is not all written yet, or not all below a vanished folder is marked: it would look like
-            # something that is missing, or that survives there.
-            self._plans_left = True
-            return
-        if self._backlog >= 0 and len(self.decider.pending) < BACKLOG_A_STEP:
-            # A node that came to agree while nothing was planned may still have an op: it goes, like its reason did.
-            disagreeing = self.desk.db.nodes.disagreeing(self._backlog, BACKLOG_A_STEP)
-            with_ops = self.desk.db.queue.nodes(self._backlog, BACKLOG_A_STEP)
-            keys = sorted({*disagreeing, *with_ops})[:BACKLOG_A_STEP]
-            for key in keys:
-                self.desk.touch(key)
-            self._backlog = keys[-1] if keys else -1
-        self._plans_left = self.decider.work() or self._backlog >= 0
-        if not self._plans_left:
-            self.guarding.review()
-            self._accept_copy_if()
-
-    def _accept_copy_if(self) -> None:
-        """A restored copy is the root from now on, once all that was read of it, and listed, was planned and judged."""
-        root = self.desk.db.nodes.node(ROOT)
-        if self._copy_read and self.pulls.caught_up and root is not None and root.fingerprint is not None:
-            self._copy_read = self.guarding.hold_all = False
-            self.desk.keeper.keep_identity(root.fingerprint.dev, root.fingerprint.ino)
+        return self.inbox.busy or not self.planning.settled
 
     def _timers(self) -> None:
         now = self.desk.clock.monotonic()
@@ -370,20 +346,20 @@ class Engine:
         if self._must_prove():
             self.looks.prove()
         may_look = not self._unproven and self.looks.proven
-        self.upkeep.work(may_look=may_look, recovering=self._recovering)
+        self.upkeep.work(may_look=may_look, recovering=self.planning.recovering)
 
     # --- handing out ---------------------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
         """Hand ready ops out; their start is durable before they leave (section 5)."""
-        if self.desk.facts.paused or self._unproven or not self._may_plan():
+        if self.desk.facts.paused or self._unproven or not self.planning.allowed:
             return
         if not self.looks.proven or self.looks.completed == 0:
             return
         with self.desk.db.transaction(durable=True):
-            judged = not self._plans_left
+            judged = self.planning.judged
             jobs = self.dispatcher.work(Side.LOCAL, deletes=True, judged=judged)
-            if self.pulls.online and self.exclusion.in_force(plans_left=self._plans_left):
+            if self.pulls.online and self.exclusion.in_force(plans_left=self.planning.left):
                 jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet, judged=judged)
             for job in jobs:
                 self.desk.send(job)
@@ -395,13 +371,9 @@ class Engine:
 
     def _deadline(self, look_due: float | None, pull_due: float | None, tried: float) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
-        # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
-        backlog = self._backlog >= 0 and self._may_plan()
-        busy = self.remote.busy or self.pieces.busy or self.intake.busy
+        parts = (self.inbox, self.remote, self.pulls, self.pieces, self.intake, self.exclusion, self.upkeep)
         # A walk that was asked for while another ran begins in the step after that one's end.
-        backlog = backlog or self._must_prove()
-        more = self._plans_left or self.desk.dirty or busy or backlog
-        if more or self.exclusion.busy or (self._copy_read and self.pulls.caught_up and self._may_plan()):
+        if self.planning.due or self._must_prove() or any(part.busy for part in parts):
             return steady
         timers = (look_due, self._prove_at, self._scan_at, self.reporter.due())
         dues = [due for due in timers if due is not None] + self.upkeep.dues()

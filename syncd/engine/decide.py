@@ -6,11 +6,13 @@ from itertools import islice
 
 from syncd.engine.desk import Desk
 from syncd.engine.guarding import Guarding
+from syncd.engine.joining import Joining
 from syncd.model.conflict import ConflictKind
-from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpState, OpType
 from syncd.model.path import ROOT, NodeKey
 from syncd.observe.ignore import Rules
+from syncd.plan.excluded import arrives_from_exclusion, parted, plan_excluded
 from syncd.plan.order import touch
 from syncd.plan.planner import join, plan
 from syncd.plan.world import Context, NodePlan
@@ -30,6 +32,12 @@ class Decider:
     seen: set[NodeKey] = field(default_factory=set)
     pending: dict[NodeKey, None] = field(default_factory=dict)
     look_again: Callable[[NodeKey], None] = lambda key: None
+    joined: Callable[[NodeKey], None] = lambda key: None
+    ways: dict[NodeKey, bool] = field(default_factory=dict)  # directories that L and R have by different ways
+    joining: Joining = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.joining = Joining(self.desk)
 
     def context(self) -> Context:
         """Return what the planner may know of this device and moment."""
@@ -46,30 +54,35 @@ class Decider:
     def work(self) -> bool:
         """Plan up to PLANS_A_STEP nodes; returns whether some are left."""
         self._spread()
-        if self.desk.dirty:
+        if self.desk.dirty or self.desk.below:
             return True  # a folder is planned once for all that changed in it, not once for every part of that
         context = self.context()
+        self.ways.clear()
         for _ in range(PLANS_A_STEP):
-            if not self.pending:
+            if not self.pending or not self.desk.room or self.joining.pair is not None:
                 break
             key = next(iter(self.pending))
             del self.pending[key]
             self._one(key, context)
             if self.desk.dirty:
                 self._spread()
-        if not self.pending and not self.desk.dirty:
+        left = bool(self.pending or self.desk.dirty or self.desk.below)
+        if not left:
             self.seen.clear()
-        return bool(self.pending or self.desk.dirty)
+        return left
 
     def drop_all(self) -> None:
-        """Forget what was to be planned: it will be found by its disagreement."""
+        """Forget what was to be planned: it will be found by its disagreement, its op, or for being gone everywhere."""
         self.pending.clear()
         self.desk.dirty.clear()
+        self.desk.below.clear()
         self.seen.clear()
 
     def _spread(self) -> None:
         """A changed node also concerns its neighbours and whoever waits for it; a bounded number a call (P11)."""
         nodes, queue = self.desk.db.nodes, self.desk.db.queue
+        if len(self.desk.dirty) < SPREADS_A_STEP:
+            self.desk.touch_below(SPREADS_A_STEP)
         for key in list(islice(self.desk.dirty, SPREADS_A_STEP)):
             del self.desk.dirty[key]
             self.seen.discard(key)
@@ -86,24 +99,55 @@ class Decider:
             return
         joined = join(nodes, key)
         if joined is not None and joined.keep not in self.desk.running and joined.drop not in self.desk.running:
-            self._join(joined.keep, joined.drop)
+            if not self._join(joined.keep, joined.drop):
+                self.pending[key] = None  # once they are one
+                return
             key = joined.keep
         node = nodes.node(key)
         if node is None:
             return
-        if self._exclude(node):
+        if self._exclude(node) or self._include(node):
             node = nodes.node(key)
             assert node is not None
-        self._store(node, plan(nodes, key, context))
+        leaving = plan_excluded(nodes, key, context, self._excluded) if self._parted(node) else None
+        self._store(node, leaving or plan(nodes, key, context))
+        if node.kind is Kind.DIRECTORY:
+            self.ways.clear()
 
-    def _join(self, keep: NodeKey, drop: NodeKey) -> None:
-        nodes = self.desk.db.nodes
+    def _parted(self, node: Node) -> bool:
+        """Whether L and R lead to the node by different ways; that to a directory is found once for all in it."""
+        here, there = place_of(node.local), place_of(node.remote)
+        if here is None or here != there:
+            return True
+        known = self.ways.get(here.parent)
+        if known is None:
+            parent = self.desk.db.nodes.node(here.parent)
+            known = self.ways[here.parent] = parent is None or parted(self.desk.db.nodes, parent)
+        return known
+
+    def _join(self, keep: NodeKey, drop: NodeKey) -> bool:
         self.desk.db.queue.drop(drop)
         self.desk.db.queue.drop(keep)
-        nodes.merge_local_into(keep, drop)
+        done = self.joining.begin(keep, drop)
+        if done:
+            self._after_join(keep)
+        return done
+
+    def go_on_joining(self) -> bool:
+        """Go on with joining a large directory; returns whether that is all this step may do."""
+        if self.joining.pair is None:
+            return False
+        keep = self.joining.go_on()
+        if keep is not None:
+            self._after_join(keep)
+        return True
+
+    def _after_join(self, keep: NodeKey) -> None:
+        node = self.desk.db.nodes.node(keep)
+        if node is not None and node.kind is Kind.DIRECTORY:
+            self.joined(keep)
         for tree in (Tree.LOCAL, Tree.REMOTE):
-            for child in nodes.children(tree, keep):
-                self.pending[child.id] = None
+            self.desk.touch_children(tree, keep)
 
     def _exclude(self, node: Node) -> bool:
         """Ignore rules hold both ways: what they name at the remote is not brought here (S is kept)."""
@@ -114,6 +158,43 @@ class Decider:
             return False
         self.desk.db.nodes.set_local(node.id, Unknown(Reason.IGNORED), None)
         return True
+
+    def _excluded(self, tree: Tree, key: NodeKey) -> bool:
+        """Whether the path a tree has for the node is excluded here."""
+        nodes = self.desk.db.nodes
+        path, node = nodes.path(tree, key), nodes.node(key)
+        return path is not None and node is not None and self.rules.ignored(path, node.kind is Kind.DIRECTORY)
+
+    def _include(self, node: Node) -> bool:
+        """What was excluded, and is at the remote where nothing excludes it, is brought here from there.
+
+        What is excluded here stays where it is: it is nobody's copy any more, like everything else that is ignored.
+        """
+        ignored = isinstance(node.local, Unknown) and node.local.reason is Reason.IGNORED
+        if not ignored or not arrives_from_exclusion(self.desk.db.nodes, node, self._excluded):
+            return False
+        for key in reversed(self._below(node)):
+            # Before the directory above it, or it would look like something that was removed from there.
+            self._let_go(key)
+        return True
+
+    def _below(self, node: Node) -> list[NodeKey]:
+        """Return *node* and all that L has below it, parents first."""
+        found, at = [node.id], 0
+        while at < len(found):
+            found += [child.id for child in self.desk.db.nodes.children(Tree.LOCAL, found[at])]
+            at += 1
+        return found
+
+    def _let_go(self, key: NodeKey) -> None:
+        """L has the node no more, and not because anybody removed it: without a merge base nothing is deleted."""
+        nodes = self.desk.db.nodes
+        node = nodes.node(key)
+        assert node is not None
+        if place_of(node.local) is not None:
+            nodes.set_synced(key, Absent())
+        nodes.set_local(key, Absent(), None)
+        self.desk.touch(key)
 
     def _store(self, node: Node, planned: NodePlan) -> None:
         nodes, queue = self.desk.db.nodes, self.desk.db.queue
@@ -126,8 +207,8 @@ class Decider:
         if planned.release and isinstance(node.local, Unknown):
             if node.local.place is None:
                 nodes.set_local(node.id, Absent(), None)
-            self.look_again(node.id)
-            self.desk.touch(node.id)
+                self.desk.touch(node.id)
+            self.look_again(node.id)  # finds what it found, and nothing is touched; or else that is planned
         if planned.synced is not None:
             nodes.set_synced(node.id, planned.synced)
             self.desk.touch(node.id)
@@ -191,7 +272,8 @@ class Decider:
         self.guarding.unhold(node.id)
         return False
 
-    def note_conflict(self, key: NodeKey, kind: ConflictKind, copy: str | None) -> None:
-        """Write a conflict row."""
-        path = "/".join(self.desk.any_path(key))
-        self.desk.db.conflicts.add(key, kind, path, copy or "", self.desk.clock.now())
+    def note_conflict(self, key: NodeKey, kind: ConflictKind, copy: str | None, name: str | None = None) -> None:
+        """Write a conflict row. *name* is what the conflict was about, where the node has another name by now."""
+        path = self.desk.any_path(key)
+        told = "/".join(path if name is None else (*path[:-1], name))
+        self.desk.db.conflicts.add(key, kind, told, copy or "", self.desk.clock.now())

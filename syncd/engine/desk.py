@@ -11,6 +11,10 @@ from syncd.model.path import ROOT, NodeKey, RelPath
 from syncd.plan.order import touch
 from syncd.ports import Chance, Clock, Traits, Workers
 
+CHANGES_A_STEP = 1000
+"""Changed rows after which a step begins nothing new: what is left is done in the next one (P11)."""
+BEFORE_ALL = ("", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -72,6 +76,7 @@ class Desk:
     seq: int = 1
     running: dict[NodeKey, int] = field(default_factory=dict)
     dirty: dict[NodeKey, None] = field(default_factory=dict)
+    below: dict[tuple[Tree, NodeKey], tuple[str, NodeKey]] = field(default_factory=dict)  # children to touch, beyond
     ended: dict[NodeKey, int] = field(default_factory=dict)
     in_flight: dict[Lane, int] = field(default_factory=dict)
     outbox: list[Job] = field(default_factory=list)
@@ -93,12 +98,36 @@ class Desk:
         for job in jobs:
             self.workers.submit(job)
 
+    # --- short transactions (P11) --------------------------------------------------------------------------------
+
+    @property
+    def room(self) -> bool:
+        """Whether the transaction is still short: something new may be begun in it."""
+        return self.db.changed < CHANGES_A_STEP
+
     # --- freshness -----------------------------------------------------------------------------------------------
 
     def touch(self, key: NodeKey) -> None:
         """Mark a node for planning."""
         if key != ROOT:
             self.dirty[key] = None
+
+    def touch_children(self, tree: Tree, key: NodeKey) -> None:
+        """Mark all that *tree* has in a directory for planning, a page at a time: see ``touch_below``."""
+        self.below[tree, key] = BEFORE_ALL
+
+    def touch_below(self, limit: int) -> None:
+        """Touch up to *limit* children of the directories whose children are to be touched."""
+        while self.below and limit > 0:
+            (tree, directory), after = next(iter(self.below.items()))
+            page = self.db.nodes.children_after(tree, directory, after, limit)
+            for _, child in page:
+                self.touch(child)
+            if len(page) == limit:
+                self.below[tree, directory] = page[-1]
+            else:
+                del self.below[tree, directory]
+            limit -= max(len(page), 1)
 
     def leaving(self, key: NodeKey) -> None:
         """A node is about to leave the places it has: whoever wants its names, or dies around it, is planned too."""

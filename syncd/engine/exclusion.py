@@ -4,6 +4,7 @@ Changed rules never delete anything. What they name newly becomes unknown (intak
 looked at, or fetched, again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -14,7 +15,9 @@ from syncd.engine.looks import Looks
 from syncd.model.node import Absent, Kind, Present, Reason, Tree, Unknown
 from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
 
-ROWS_A_STEP = 1000
+ROWS_A_STEP = 300
+RULES = "ignore rules"
+"""The rules in force, in hexadecimal (any bytes): kept so that nothing is decided without them after a start."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,7 @@ class Exclusion:
     desk: Desk
     looks: Looks
     decider: Decider
+    plan_all: Callable[[], None]
     text: str = ""
     known: bool = False
     walk: int | None = None  # the walk after which new rules name all they should
@@ -34,12 +38,21 @@ class Exclusion:
         """Whether excluded nodes are still being decided anew."""
         return self.after is not None
 
+    def load(self) -> None:
+        """After a start: the remote may tell of changes before the first look tells which rules are in force."""
+        self.text = bytes.fromhex(self.desk.db.meta.get(RULES) or "").decode("utf-8", "surrogateescape")
+        self.decider.rules = Rules.parse(self.text)
+        self.looks.rules_are(_digest(self.text).hex())
+
     def seen(self, text: str) -> None:
         """A look was made under these rules."""
         if text != self.text:
             self.text = text
+            self.desk.db.meta.set(RULES, text.encode("utf-8", "surrogateescape").hex())
             self.decider.rules = Rules.parse(text)
+            self.looks.rules_are(_digest(text).hex())
             self.after = 0
+            self.plan_all()  # what was planned under the old ones may be excluded now
             if self.known:  # else this is the first look of all: none was made under other rules
                 self.walk = self.looks.ask_full()
         self.known = True
@@ -64,7 +77,7 @@ class Exclusion:
         if node is not None and node.kind is Kind.FILE and isinstance(node.remote, Present):
             if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
                 return False
-            ours = blake3(self.text.encode("utf-8", "surrogateescape")).digest()
+            ours = _digest(self.text)
             if isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES and node.local.hash != ours:
                 self.looks.hint((), RULES_NAME)
                 return False
@@ -74,3 +87,7 @@ class Exclusion:
                 return False
             self.walk = None
         return True
+
+
+def _digest(text: str) -> bytes:
+    return blake3(text.encode("utf-8", "surrogateescape")).digest()

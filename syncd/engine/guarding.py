@@ -1,17 +1,32 @@
-"""Applies the guard (P8): counts removals and overwrites, holds what is over the mark, keeps a person's decisions."""
+"""Applies the guard (P8): counts removals and overwrites, holds what is over the mark, keeps a person's decisions.
 
-from collections.abc import Iterator
+A group may have a hundred thousand items and a transaction must be short (P11), so that filling a group, carrying a
+decision out and taking kept holds up again go in pages, one a step. What a stop interrupted is found again by its rows:
+an op that is not held yet, an item that has not taken its group's word on. Nothing destructive leaves meanwhile.
+"""
+
 from dataclasses import dataclass, field
 
 from syncd.db.decisions import Decision, Group, GroupKind, Item
+from syncd.db.queue import HELD
 from syncd.engine.desk import Desk
 from syncd.model.node import Absent
 from syncd.model.op import OpState, Side
 from syncd.model.path import NodeKey
-from syncd.plan.guard import Marks, Recent, Stake, Totals, judge
+from syncd.plan.guard import Marks, Pending, Recent, Totals, judge
 
 RESTORED_COPY = "this folder is a restored copy: its marker is right, its inode is not"
-PAGE = 1000
+ITEMS_A_STEP = 200
+"""Items of a group handled in one transaction; each changes up to six rows."""
+
+
+@dataclass(slots=True)
+class Filling:
+    """A group being filled: why, up to which op that was done, and how many were held."""
+
+    reason: str
+    after: int = 0
+    count: int = 0
 
 
 @dataclass(slots=True)
@@ -20,103 +35,121 @@ class Guarding:
 
     desk: Desk
     hold_all: bool = False
-    judged: dict[Side, frozenset[int]] = field(default_factory=dict)
+    judged: dict[Side, int] = field(default_factory=dict)  # the youngest op that was judged
+    filling: dict[Side, Filling] = field(default_factory=dict)
+    carrying: bool = True  # a stop may have left a decision half carried out
+    kept: list[tuple[str, str]] | None = None  # after a lost database: (group, node id) still to be held again
 
-    def review(self) -> None:
-        """Judge what is pending, per direction; hold what is over the mark as one group."""
+    @property
+    def busy(self) -> bool:
+        """Whether a group is being filled, or a decision carried out: nothing destructive may leave now."""
+        return self.carrying or bool(self.filling)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether some group may still lack items: a decision about it waits until it is whole."""
+        return bool(self.filling or self.kept)
+
+    def judge(self) -> None:
+        """Judge what is pending, per direction, once all is planned; over the mark, all of it is held as one group."""
         for side in Side:
-            live = self.desk.db.queue.destructive(side)
-            seen = frozenset(op.id for op in live)
-            known = self.judged.get(side, frozenset())
-            self.judged[side] = seen
-            if seen <= known and not self.hold_all:
-                continue  # what ended was counted while it was pending: the sum is the same
-            pending = [op for op in live if self._decision(op.node) in (None, Decision.UNDECIDED)]
-            if pending:
-                hold, reason = self._judge(side, [Stake(op.id, op.bytes_at_stake) for op in pending])
-                if hold:
-                    self._hold(side, set(hold), reason)
+            if side not in self.filling:
+                self._judge(side)
 
-    def _judge(self, side: Side, stakes: list[Stake]) -> tuple[tuple[int, ...], str]:
+    def fill(self) -> None:
+        """Go on with a group that is being filled, if there is one: a page a call."""
+        if self.filling:
+            self._fill(next(iter(self.filling)))
+
+    def interrupt(self) -> None:
+        """Nothing can be planned for now: what is pending then is judged anew, and what was held stays held."""
+        if any(filling.count for filling in self.filling.values()):
+            self._keep()
+        self.filling.clear()
+        self.judged.clear()
+
+    def _judge(self, side: Side) -> None:
+        queue = self.desk.db.queue
+        newest = queue.newest_destructive(side)
         if self.hold_all:
-            return tuple(stake.op_id for stake in stakes), RESTORED_COPY
-        settings = self.desk.settings
-        since = self.desk.clock.now() - settings.guard_window
-        count, size = self.desk.db.activity.destroyed(side, since)
-        synced = self.desk.db.nodes.counts().synced
-        marks = Marks(settings.guard_nodes, settings.guard_share, settings.guard_floor, settings.guard_bytes)
-        verdict = judge(stakes, Recent(count, size), Totals(synced.nodes, synced.bytes), marks)
-        return verdict.hold, verdict.reason
+            if any(not self.is_allowed(op.node) for op in queue.to_hold(side, 0, ITEMS_A_STEP)):
+                self.filling[side] = Filling(RESTORED_COPY)
+        elif newest > self.judged.get(side, 0):  # what ended was counted while it was pending: the sum is the same
+            settings, now = self.desk.settings, self.desk.clock.now()
+            pending = Pending(*queue.at_stake(side, now - settings.guard_window))
+            recent = Recent(*self.desk.db.activity.destroyed(side, now - settings.guard_window))
+            synced = self.desk.db.nodes.counts().synced
+            marks = Marks(settings.guard_nodes, settings.guard_share, settings.guard_floor, settings.guard_bytes)
+            reason = judge(pending, recent, Totals(synced.nodes, synced.bytes), marks)
+            if reason:
+                self.filling[side] = Filling(reason)
+        self.judged[side] = max(newest, self.judged.get(side, 0))
 
-    def _decision(self, node: NodeKey) -> Decision | None:
-        """Return what holds for the node now. An allowance is for the op it was given for, however long that waits
-        for the remote, and for the guard's window; after that changes count anew."""
-        found = self.desk.db.decisions.decision_for(node)
-        if found is None:
-            return None
-        item = found[1]
-        if item.decision is Decision.ALLOW:
-            decided = item.decided or 0.0
-            live = self.desk.db.queue.live(node)
-            waited_for = live is not None and live.created <= decided
-            recent = self.desk.clock.now() - decided < self.desk.settings.guard_window
-            return Decision.ALLOW if recent or waited_for else None
-        return Decision.UNDECIDED if item.decision is Decision.UNDECIDED else None
+    def _fill(self, side: Side) -> None:
+        """Hold one page of what is pending; at its end the group outlives the database."""
+        queue, filling = self.desk.db.queue, self.filling[side]
+        page = queue.to_hold(side, filling.after, ITEMS_A_STEP)
+        items = []
+        for op in page:
+            if self.is_allowed(op.node):
+                continue
+            items.append(Item(op.node, "/".join(self.desk.any_path(op.node)), op.what, op.bytes))
+            queue.block(op.id, HELD, filling.reason)
+        if items:
+            self.desk.db.decisions.add(self._group(side, filling.reason), items)
+            filling.count += len(items)
+        if len(page) == ITEMS_A_STEP:
+            filling.after = page[-1].id
+            return
+        del self.filling[side]
+        if filling.count:
+            self._keep()
+            self.desk.log(
+                "a mass change is held until you decide",
+                direction=side.value, count=filling.count, why=filling.reason,
+            )  # fmt: skip
 
     def _group(self, side: Side, reason: str) -> int:
         """Return the undecided group of this direction; opened when there is none."""
         decisions = self.desk.db.decisions
-        for group in decisions.undecided():
-            if group.kind is GroupKind.HELD and group.side is side:
-                return group.id
-        return decisions.open(GroupKind.HELD, side, reason, self.desk.clock.now())
-
-    def _hold(self, side: Side, op_ids: set[int], reason: str) -> None:
-        queue = self.desk.db.queue
-        group = self._group(side, reason)
-        held = [op for op in queue.destructive(side) if op.id in op_ids and op.state is not OpState.RUNNING]
-        items = []
-        for at_stake in held:
-            queued = queue.get(at_stake.id)
-            what = queued.op.type.value if queued is not None else ""
-            path = "/".join(self.desk.any_path(at_stake.node))
-            items.append(Item(at_stake.node, path, what, at_stake.bytes_at_stake))
-            queue.block(at_stake.id, "held", reason)
-        self.desk.db.decisions.add(group, items)
-        self._keep()
-        self.desk.log("a mass change is held until you decide", direction=side.value, count=len(held), why=reason)
-
-    def _items(self, group: int) -> Iterator[Item]:
-        after = 0
-        while page := self.desk.db.decisions.items(group, PAGE, after):
-            yield from page
-            after = page[-1].node
+        found = decisions.undecided_of(GroupKind.HELD, side)
+        return decisions.open(GroupKind.HELD, side, reason, self.desk.clock.now()) if found is None else found
 
     def _keep(self) -> None:
         """Undecided holds outlive the database (P9)."""
+        decisions = self.desk.db.decisions
         holds: dict[str, list[str]] = {}
-        for group in self.desk.db.decisions.undecided():
-            ids = []
-            for item in self._items(group.id):
-                node = self.desk.db.nodes.node(item.node)
-                if item.decision is Decision.UNDECIDED and node is not None and node.node_id is not None:
-                    ids.append(node.node_id.hex())
-            holds[f"{group.side.value}: {group.reason}"] = ids
+        for group in decisions.undecided():
+            ids = [node_id.hex() for node_id in decisions.undecided_ids(group.id)]
+            holds.setdefault(f"{group.side.value}: {group.reason}", []).extend(ids)
         self.desk.keeper.keep_holds(holds)
 
+    # --- what holds for a node -----------------------------------------------------------------------------------
+
     def is_allowed(self, node: NodeKey) -> bool:
-        """Whether a person let the node's change go: such changes do not count towards the next mark."""
-        return self._decision(node) is Decision.ALLOW
+        """Whether a person let the node's change go: such changes do not count towards the next mark.
+
+        An allowance is for the op it was given for, however long that waits for the remote, and for the guard's
+        window; after that changes count anew (``Queue.at_stake`` counts by the same rule)."""
+        found = self.desk.db.decisions.standing(node)
+        if found is None or found[1] is not Decision.ALLOW:
+            return False
+        decided = found[2]
+        if self.desk.clock.now() - decided < self.desk.settings.guard_window:
+            return True
+        live = self.desk.db.queue.live(node)
+        return live is not None and live.created <= decided
 
     def is_held(self, node: NodeKey) -> bool:
-        """Whether the node is in a group that nobody decided on yet."""
-        return self._decision(node) is Decision.UNDECIDED
+        """Whether the node is in a group that nobody decided on yet, or whose decision has not reached it."""
+        found = self.desk.db.decisions.standing(node)
+        return found is not None and found[1] is Decision.UNDECIDED
 
     def unhold(self, node: NodeKey) -> None:
         """The change that was held is not wanted any more (the file came back): nothing is left to decide."""
-        found = self.desk.db.decisions.decision_for(node)
-        if found is not None and found[1].decision is Decision.UNDECIDED:
-            self.desk.db.decisions.remove(found[0].id, [node])
+        found = self.desk.db.decisions.standing(node)
+        if found is not None and found[1] is Decision.UNDECIDED:
+            self.desk.db.decisions.remove(found[0], [node])
 
     # --- a person's decision -------------------------------------------------------------------------------------
 
@@ -126,35 +159,61 @@ class Guarding:
 
     def allow(self, group: int) -> int:
         """Let a held group go; returns how many nodes it had."""
-        items = [item for item in self._items(group) if item.decision is Decision.UNDECIDED]
-        self.desk.db.decisions.decide(group, Decision.ALLOW, self.desk.clock.now())
-        for item in items:
-            live = self.desk.db.queue.live(item.node)
-            if live is not None and live.state is OpState.BLOCKED and not live.op.waits:
-                self.desk.db.queue.release(live.id)
-            self.desk.touch(item.node)
-        self._keep()
-        return len(items)
+        return self._decide(group, Decision.ALLOW)
 
     def refuse(self, group: int) -> int:
         """Undo a held group: what was to be removed or overwritten is brought back from the side that still has it."""
-        items = [item for item in self._items(group) if item.decision is Decision.UNDECIDED]
-        self.desk.db.decisions.decide(group, Decision.REFUSE, self.desk.clock.now())
-        for item in items:
-            self.desk.db.queue.drop(item.node)
-            # No merge base: a presence wins over an absence, and of two contents both stay.
-            if self.desk.db.nodes.node(item.node) is not None:
-                self.desk.db.nodes.set_synced(item.node, Absent())
-            self.desk.touch(item.node)
-        self._keep()
-        return len(items)
+        return self._decide(group, Decision.REFUSE)
 
-    def adopt_kept(self, holds: dict[str, list[str]]) -> None:
-        """After the database was lost: nodes of undecided groups stay held until a person decides."""
-        for title, ids in sorted(holds.items()):
+    def _decide(self, group: int, decision: Decision) -> int:
+        count = self.desk.db.decisions.decide(group, decision, self.desk.clock.now())
+        self.carrying = True
+        self._keep()
+        return count
+
+    def carry(self) -> None:
+        """Carry out what a person decided for one page of items; they take the decision on in the same transaction."""
+        if not self.carrying:
+            return
+        decisions = self.desk.db.decisions
+        word = decisions.unfinished()
+        if word is None:
+            self.carrying = False
+            return
+        nodes = decisions.untaken(word.group, ITEMS_A_STEP)
+        decisions.take_on(word, nodes)
+        for node in nodes:
+            if word.decision is Decision.ALLOW:
+                self._let_go(node)
+            else:
+                self._bring_back(node)
+
+    def _let_go(self, node: NodeKey) -> None:
+        live = self.desk.db.queue.live(node)
+        if live is not None and live.state is OpState.BLOCKED and not live.op.waits:
+            self.desk.db.queue.release(live.id)
+        self.desk.touch(node)
+
+    def _bring_back(self, node: NodeKey) -> None:
+        self.desk.db.queue.drop(node)
+        # No merge base: a presence wins over an absence, and of two contents both stay.
+        if self.desk.db.nodes.node(node) is not None:
+            self.desk.db.nodes.set_synced(node, Absent())
+        self.desk.touch(node)
+
+    # --- after a lost database -----------------------------------------------------------------------------------
+
+    def adopt_kept(self) -> bool:
+        """Nodes of undecided groups stay held until a person decides; a page a call, returns whether that is done.
+
+        What was kept is written anew only after that: a stop in between begins again from the whole of it."""
+        if self.kept is None:
+            holds = self.desk.keeper.kept_holds()
+            self.kept = [(title, text) for title, ids in sorted(holds.items(), reverse=True) for text in reversed(ids)]
+        nodes, decisions = self.desk.db.nodes, self.desk.db.decisions
+        for _ in range(min(ITEMS_A_STEP, len(self.kept))):
+            title, text = self.kept.pop()
             side, _, reason = title.partition(": ")
-            found = [node.id for text in ids if (node := self.desk.db.nodes.by_node_id(bytes.fromhex(text)))]
-            if found:
-                group = self._group(Side(side), reason)
-                paths = ["/".join(self.desk.any_path(key)) for key in found]
-                self.desk.db.decisions.add(group, [Item(k, path) for k, path in zip(found, paths, strict=True)])
+            if node := nodes.by_node_id(bytes.fromhex(text)):
+                decisions.add(self._group(Side(side), reason), [Item(node.id, "/".join(self.desk.any_path(node.id)))])
+        return not self.kept

@@ -1,20 +1,24 @@
 """Local intake: turns what looks saw into L. Decides which node a name is; never plans, never touches the disk."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from syncd.db.facts import HeldEntry
-from syncd.engine.desk import Desk
+from syncd.engine.desk import BEFORE_ALL, Desk
 from syncd.engine.looks import Looks
 from syncd.model.job import Lane
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import ROOT, NodeKey
 
-ORPHANS_A_STEP = 500
+ORPHANS_A_STEP = 300
+EXCLUDED = frozenset({Reason.IGNORED, Reason.NOT_SELECTED})
+UNSHOWN = EXCLUDED | {Reason.SIDECAR}
 GONE = frozenset({UnitFault.GONE, UnitFault.NOT_A_DIRECTORY})
 ROWS_A_STEP = 500
+DIRECTORIES_AT_ONCE = 100
 DAMAGED = "its content changed although its times did not: damaged on disk? save it again to sync it as it is"
 
 
@@ -26,7 +30,8 @@ class LocalIntake:
     looks: Looks
     orphaned: bool = True  # a stop may have left some
     gone: set[NodeKey] = field(default_factory=set)  # directories that the look being taken in did not find
-    excluded: list[tuple[NodeKey, Reason]] = field(default_factory=list)  # directories whose rows below follow them
+    # Directories whose rows below follow them, and the row up to which that was done.
+    excluded: list[tuple[NodeKey, Reason, tuple[str, NodeKey]]] = field(default_factory=list)
 
     taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are being taken in, the oldest first
     rows_left: int = ROWS_A_STEP
@@ -49,7 +54,7 @@ class LocalIntake:
         return self.orphaned or bool(self.taking)
 
     def _take_rows(self) -> None:
-        while self.taking and self.rows_left > 0:
+        while self.taking and self.rows_left > 0 and self.desk.room:
             self.rows_left -= 1
             if next(self.taking[0], self) is self:
                 self.taking.popleft()
@@ -82,8 +87,12 @@ class LocalIntake:
             yield
         for unit, names in usable:
             if self._still_usable(unit, names, looked):
-                self._rest(unit, job.began, job.run)
+                self._held(unit)
             yield
+            for settle in self._rest(unit, job.began, job.run):
+                if self._still_usable(unit, names, looked):
+                    settle()
+                yield
         self.desk.came_back(Lane.LOOK)
         self.looks.came_back(
             job, sum(u.processed for u in looked.units), sum(u.fault is not None for u in looked.units)
@@ -148,10 +157,10 @@ class LocalIntake:
         """What lies below a vanished directory vanished with it; a bounded number of rows a call."""
         if not self.orphaned or self.taking:  # a folder that is gone at one place may yet arrive at another
             return
-        marked = 0
-        while self.excluded and marked < ORPHANS_A_STEP:
-            marked += self._exclude_below(*self.excluded.pop())
-        if self.excluded:
+        left = ORPHANS_A_STEP
+        while self.excluded and left > 0:
+            left -= self._exclude_below(*self.excluded.pop(), left)
+        if self.excluded or left <= 0:
             return
         orphans = self.desk.db.nodes.local_orphans(ORPHANS_A_STEP)
         for key in orphans:
@@ -159,15 +168,21 @@ class LocalIntake:
             self.desk.db.nodes.set_local(key, Absent(), None)
         self.orphaned = bool(orphans)
 
-    def _exclude_below(self, directory: NodeKey, reason: Reason) -> int:
+    def _exclude_below(self, directory: NodeKey, reason: Reason, after: tuple[str, NodeKey], limit: int) -> int:
         """What lies below an excluded directory is excluded with it; returns how many rows were looked at."""
-        children = self.desk.db.nodes.children(Tree.LOCAL, directory)
-        for child in children:
-            if isinstance(child.local, Present):
+        node = self.desk.db.nodes.node(directory)
+        if node is None or not isinstance(node.local, Unknown) or node.local.reason is not reason:
+            return 1  # a later look, under other rules, found it again
+        page = self.desk.db.nodes.children_after(Tree.LOCAL, directory, after, limit)
+        if len(page) == limit:
+            self.excluded.append((directory, reason, page[-1]))
+        for _, key in page:
+            child = self.desk.db.nodes.node(key)
+            if child is not None and isinstance(child.local, Present):
                 self._set_unknown(child, child.local.place, reason, "")
-            if child.kind is Kind.DIRECTORY:
-                self.excluded.append((child.id, reason))
-        return 1 + len(children)
+            if child is not None and child.kind is Kind.DIRECTORY:
+                self.excluded.append((child.id, reason, BEFORE_ALL))
+        return 1 + len(page)
 
     # --- presences -----------------------------------------------------------------------------------------------
 
@@ -344,35 +359,42 @@ class LocalIntake:
 
     # --- what could not be read ----------------------------------------------------------------------------------
 
-    def _rest(self, unit: UnitLooked, began: int, run: int | None) -> None:
+    def _held(self, unit: UnitLooked) -> None:
         names = [u.name for u in unit.unseen] + [s.name for s in unit.seen] + list(unit.gone)
-        held = [
-            HeldEntry(u.name, u.reason.value, u.detail)
-            for u in unit.unseen
-            if u.reason not in (Reason.IGNORED, Reason.NOT_SELECTED)
-        ]
+        held = [HeldEntry(u.name, u.reason.value, u.detail) for u in unit.unseen if u.reason not in UNSHOWN]
         self.desk.db.held.replace(unit.directory, held, None if unit.whole else names)
+
+    def _rest(self, unit: UnitLooked, began: int, run: int | None) -> Iterator[Callable[[], None]]:
+        """Yield what is left to be done about a unit, name by name."""
         for unseen in unit.unseen:
-            self._unseen(unit, unseen, began)
-        later: list[str] = []
+            yield partial(self._unseen, unit, unseen, began)
         for unhashed in unit.unhashed:
-            self._unhashed(unit, unhashed, began)
-            if unhashed.busy:
-                self.looks.hint(unit.path, unhashed.name)
-            else:
-                later.append(unhashed.name)
-        self.looks.hash_whole(unit.directory, later)
+            yield partial(self._unhashed, unit, unhashed, began)
         if run is not None and unit.whole:
-            found = (self.desk.db.nodes.at(Tree.LOCAL, unit.directory, name) for name in unit.directories)
-            self.looks.descend([n.id for nodes in found for n in nodes if n.kind is Kind.DIRECTORY], run or None)
+            for at in reversed(range(0, len(unit.directories), DIRECTORIES_AT_ONCE)):  # the first on top
+                yield partial(self._descend, unit, unit.directories[at : at + DIRECTORIES_AT_ONCE], run)
+
+    def _descend(self, unit: UnitLooked, names: Sequence[str], run: int) -> None:
+        found = (self.desk.db.nodes.at(Tree.LOCAL, unit.directory, name) for name in names)
+        self.looks.descend([n.id for nodes in found for n in nodes if n.kind is Kind.DIRECTORY], run or None)
 
     def _unseen(self, unit: UnitLooked, unseen: Unseen, began: int) -> None:
-        for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, unseen.name):
-            if not self.desk.stale(node.id, began):
-                self._set_unknown(node, Place(unit.directory, unseen.name), unseen.reason, unseen.detail)
-                excluded = unseen.reason in (Reason.IGNORED, Reason.NOT_SELECTED)
-                if excluded and node.kind is Kind.DIRECTORY:
-                    self.excluded.append((node.id, unseen.reason))
+        nodes, place = self.desk.db.nodes, Place(unit.directory, unseen.name)
+        for node in nodes.at(Tree.REMOTE, place.parent, place.name):
+            if isinstance(node.local, Absent) and isinstance(node.remote, Present) and node.id not in self.desk.running:
+                # It arrives where something lies that is never synced, and waits until that is gone.
+                detail = unseen.detail or f"what has its name here is {unseen.reason.value}"
+                self._set_unknown(node, place, Reason.HELD, detail)
+        for node in nodes.at(Tree.LOCAL, place.parent, place.name):
+            if self.desk.stale(node.id, began):
+                continue
+            if isinstance(node.synced, Absent) and place_of(node.remote) != place and node.fingerprint is None:
+                nodes.set_local(node.id, Absent(), None)  # it only waited for this name, and wants another one now
+                self.desk.touch(node.id)
+            elif node.fingerprint is not None or unseen.reason not in UNSHOWN:
+                self._set_unknown(node, place, unseen.reason, unseen.detail)
+                if unseen.reason in EXCLUDED and node.kind is Kind.DIRECTORY:
+                    self.excluded.append((node.id, unseen.reason, BEFORE_ALL))
                     self.orphaned = True
 
     def _unhashed(self, unit: UnitLooked, unhashed: Unhashed, began: int) -> None:
@@ -382,9 +404,13 @@ class LocalIntake:
         files = [node for node in occupants if node.kind is Kind.FILE]
         for node in files:
             if not self.desk.stale(node.id, began):
-                self._set_unknown(node, place, reason, "")
+                self._set_unknown(node, place, reason, unhashed.detail)
         if not files:
             for node in occupants:
                 self.vanish(node)
             # Not yet a node that could be planned, but its name is taken and it is shown.
             self.desk.db.nodes.insert(Kind.FILE, local=Unknown(reason, place), fingerprint=None)
+        if unhashed.busy:
+            self.looks.hint(unit.path, unhashed.name)
+        else:
+            self.looks.hash_whole(unit.directory, [unhashed.name])

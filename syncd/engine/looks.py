@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from syncd.db.codec import HASH_ALG
 from syncd.db.runs import RunKind, RunStatus
 from syncd.engine.desk import Desk
 from syncd.model.job import Lane, LookJob, LookUnit, ProveJob
 from syncd.model.node import Absent, Kind, Tree
 from syncd.model.path import ROOT, NodeKey, RelPath
 from syncd.observe.coalesce import Coalescer
+from syncd.observe.databases import with_owners
 
 UNITS_A_JOB = 64
 ENTRIES_A_JOB = 4000
@@ -33,6 +35,7 @@ class Walk:
     processed: int = 0
     errors: int = 0
     saved_at: float = 0.0
+    resumed: bool = False
 
     @property
     def over(self) -> bool:
@@ -75,6 +78,7 @@ class Looks:
     extra: deque[tuple[tuple[NodeKey, tuple[str, ...]], ...]] = field(default_factory=deque)
     hashing: int = 0
     on_over: Callable[[Walk], None] = lambda walk: None
+    rules: str = ""  # digest of the ignore rules in force
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -90,6 +94,17 @@ class Looks:
         if not self.proving:
             self.prove()
         return self.started + 1
+
+    def rules_are(self, digest: str) -> None:
+        """Other ignore rules are in force: a run that saw anything under the former ones is begun anew."""
+        if digest == self.rules:
+            return
+        self.rules = digest
+        for run, walk in list(self.walks.items()):
+            if walk.processed or walk.resumed:
+                del self.walks[run]
+                self.desk.db.runs.finish(run, RunStatus.CANCELLED, self.desk.clock.now())
+                self.ask_full(deep=walk.kind is RunKind.DEEP)
 
     def look_below(self, directory: RelPath) -> None:
         """Look at everything in and below *directory*, of which events were lost."""
@@ -124,8 +139,16 @@ class Looks:
             self.hint(path, name)
 
     def descend(self, directories: Iterable[NodeKey], run: int | None) -> None:
-        """Add directories to a walk (the ad hoc one without *run*); they are visited in the order given."""
-        self._walk(run).add(directories)
+        """Add directories to a walk (the ad hoc one without *run*); they are visited in the order given.
+
+        Those of a run that was given up are visited by the one that follows it."""
+        if run is None or run in self.walks:
+            self._walk(run).add(directories)
+
+    def joined(self, directory: NodeKey) -> None:
+        """Two rows became this one; a look or a walk under way may name the other, and would come to nothing."""
+        if not self.quiet:
+            self.descend([directory], None)
 
     def defer(self, directory: NodeKey, run: int | None) -> None:
         """Visit a directory once no op works on it, or above it, any more."""
@@ -151,25 +174,32 @@ class Looks:
     def start_walk(self, kind: RunKind, now: float) -> None:
         """Start the full walk that was asked for; call only with the root freshly proven."""
         self.proven, self.asked = True, None
-        stack, run = [ROOT], None
+        stack, run, parameters = [ROOT], None, self.parameters(kind)
         for active in self.desk.db.runs.active():
-            if active.kind is RunKind.DEEP and kind is RunKind.DEEP:
+            if active.kind is RunKind.DEEP and kind is RunKind.DEEP and active.parameters == parameters:
                 run, stack = active.id, self._resumed(active.cursor)
             else:
                 # Quick walks begin anew: what was visited before a stop may have changed while nobody watched.
                 self.desk.db.runs.finish(active.id, RunStatus.CANCELLED, now)
+        resumed = run is not None
         if run is None:
-            run = self.desk.db.runs.start(kind, json.dumps({"deep": kind is RunKind.DEEP}), now)
+            run = self.desk.db.runs.start(kind, parameters, now)
         self.desk.db.nodes.begin_scan(run)
         self.started += 1
-        self.walks[run] = Walk(kind, run, [])
+        self.walks[run] = Walk(kind, run, [], resumed=resumed)
         self.walks[run].add(stack)
+
+    def parameters(self, kind: RunKind) -> str:
+        """Return, as JSON, what a run is made under: frozen, and an interrupted run goes on only under the same."""
+        root = self.desk.db.nodes.node(ROOT)
+        inode = root.fingerprint.ino if root is not None and root.fingerprint is not None else 0
+        frozen = {"deep": kind is RunKind.DEEP, "hash": HASH_ALG, "root": inode, "rules": self.rules}
+        return json.dumps(frozen, sort_keys=True)
 
     def _resumed(self, cursor: str) -> list[NodeKey]:
         if not cursor:
             return [ROOT]
-        keys = [self.desk.db.nodes.find(Tree.LOCAL, tuple(path)) for path in json.loads(cursor)]
-        return [key for key in keys if key is not None] or [ROOT]
+        return [key for key in json.loads(cursor) if isinstance(key, int)] or [ROOT]
 
     def dispatch(self) -> float | None:
         """Hand out as many looks as fit; returns when the next hint is due (monotonic), if one waits."""
@@ -200,7 +230,7 @@ class Looks:
         while key is None and directory:
             directory, names = directory[:-1], (directory[-1],)
             key = nodes.find(Tree.LOCAL, directory)
-        return None if key is None else self._unit(key, None if names is None else tuple(names))
+        return None if key is None else self._unit(key, None if names is None else with_owners(names))
 
     def _hand_out(self, walk: Walk) -> None:
         units: list[LookUnit] = []
@@ -248,9 +278,9 @@ class Looks:
                 self.on_over(walk)
             elif now - walk.saved_at >= SAVE_EVERY:
                 walk.saved_at = now
-                paths = [self.desk.local_path(key) for key in walk.stack[:FRONTIER_KEPT]]
-                whole = len(walk.stack) <= FRONTIER_KEPT and not walk.in_flight
-                cursor = json.dumps([path for path in paths if path is not None]) if whole else ""
+                # Only a deep walk goes on after a stop. Keys are written without looking anything up (P11).
+                whole = not walk.in_flight and not walk.deferred and len(walk.stack) <= FRONTIER_KEPT
+                cursor = json.dumps(walk.stack) if walk.kind is RunKind.DEEP and whole else ""
                 self.desk.db.runs.progress(run, walk.processed, walk.errors, cursor)
 
     def abort(self, now: float) -> None:

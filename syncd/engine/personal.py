@@ -15,7 +15,6 @@ from syncd.model.job import ApplyJob, Assignment
 from syncd.model.node import Fingerprint, Kind, Node, Place, Present, Tree
 from syncd.model.observation import Ending, OpResult
 from syncd.model.op import Op, OpType
-from syncd.model.path import NodeKey
 
 KEEP_MINE, KEEP_THEIRS, KEEP_BOTH = "keep mine", "keep theirs", "keep both"
 
@@ -27,7 +26,6 @@ class Errand:
     number: int
     conflict: int
     resolution: str
-    copy: NodeKey
     swapped: bool
     command: int
     done: Callable[[bool, str], None]
@@ -46,22 +44,27 @@ class Errands:
         """Carry out *resolution* for a conflict row; *done* is told whether it worked and why not."""
         row = self.desk.db.conflicts.get(conflict)
         assert row is not None
-        now = self.desk.clock.now()
+        command = self._command(conflict, resolution)
         if resolution == KEEP_BOTH or row.kind is ConflictKind.EDIT_DELETE or not row.copy_path:
-            self.desk.db.commands.finish(self._command(conflict, resolution), now)
+            now = self.desk.clock.now()
+            self.desk.db.commands.finish(command, now)
             self.desk.db.conflicts.resolve(conflict, resolution, now)
             done(True, "")
             return
-        directory = tuple(row.path.split("/"))[:-1]
-        original = self._file(tuple(row.path.split("/")))
-        copy = self._file((*directory, row.copy_path.rsplit("/", 1)[-1]))
-        if copy is None or (original is None and resolution == KEEP_MINE):
-            self.desk.db.conflicts.resolve(conflict, "gone", now)
-            done(True, "one of the two files is not there any more; nothing was changed")
-            return
         self.last -= 1
-        command = self._command(conflict, resolution)
-        errand = Errand(self.last, conflict, resolution, copy.id, resolution == KEEP_MINE, command, done)
+        errand = Errand(self.last, conflict, resolution, resolution == KEEP_MINE, command, done)
+        path = tuple(row.path.split("/"))
+        copy = self._at((*path[:-1], row.copy_path.rsplit("/", 1)[-1]))
+        original = self._at(path)
+        wanted = [copy, original] if resolution == KEEP_MINE else [copy]
+        if not all(wanted):
+            self.desk.db.conflicts.resolve(conflict, "gone", self.desk.clock.now())
+            self._end(errand, False, "one of the two files is not there any more; nothing was changed")
+            return
+        if why := next(filter(None, (self._hindrance(node) for node in wanted)), ""):
+            self._end(errand, False, why)
+            return
+        assert copy is not None
         if resolution == KEEP_MINE and original is not None:
             op = self._op(OpType.LOCAL_SWAP, copy, _place(original), partner=original)
         else:
@@ -72,11 +75,19 @@ class Errands:
         told = [("id", str(conflict)), ("resolution", resolution)]
         return self.desk.db.commands.add("resolve", told, self.desk.clock.now())
 
-    def _file(self, path: tuple[str, ...]) -> Node | None:
+    def _at(self, path: tuple[str, ...]) -> Node | None:
         key = self.desk.db.nodes.find(Tree.LOCAL, path)
-        node = self.desk.db.nodes.node(key) if key is not None else None
-        usable = node is not None and isinstance(node.local, Present) and node.kind is not Kind.DIRECTORY
-        return node if usable and node is not None and node.id not in self.desk.running else None
+        return self.desk.db.nodes.node(key) if key is not None else None
+
+    def _hindrance(self, node: Node | None) -> str:
+        """Return why a node that is there cannot be exchanged or removed now; "" when it can."""
+        if node is None:
+            return ""
+        if node.kind is Kind.DIRECTORY:
+            return "one of the two is a folder: move what is in it by hand, then keep both"
+        if node.id in self.desk.running or not isinstance(node.local, Present):
+            return "one of the two files is being worked on; ask again"
+        return ""
 
     def _op(self, kind: OpType, node: Node, place: Place, partner: Node | None = None) -> Op:
         assert isinstance(node.local, Present)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from syncd.engine.desk import Desk
 from syncd.model.path import NodeKey
 
-PIECES_A_STEP = 1000
+PIECES_A_STEP = 400
 
 
 @dataclass(slots=True)

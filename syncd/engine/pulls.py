@@ -1,15 +1,18 @@
 """Keeps R fresh: pages of changes, full listings, the long poll, and patience while the remote is away."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncd.engine.desk import Desk
-from syncd.engine.receive import RemoteIntake
+from syncd.engine.receive import ROWS_A_STEP, RemoteIntake
 from syncd.execute.retry import next_retry_at
 from syncd.model.job import Lane, PollJob, PullJob
 from syncd.model.observation import PollEnded, Pulled, PullFailed, PullFault
 
 LISTING_PAGE = 2000
-CHANGES_PAGE = 500
+"""Rows of a listing asked for at once: a far remote answers pages at the pace of its distance. They are written
+ROWS_A_STEP a transaction (P11)."""
+CHANGES_PAGE = ROWS_A_STEP
+"""Rows of changes asked for at once: a page and its cursor are one transaction."""
 
 
 @dataclass(slots=True)
@@ -26,9 +29,12 @@ class Pulls:
     wanted: bool = True
     listing: bool = False
     caught_up: bool = False
+    more: bool = False  # the last page said that another follows, and it was asked for
     completed: int = 0  # pulls that reached the end of the feed; a barrier compares it
     begun: int = 0
     listed: int = 0
+    page: Pulled | None = None  # the rest of a listing's page that is being written
+    page_of: int = 0  # the listing it belongs to
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -81,28 +87,57 @@ class Pulls:
     def take(self, pulled: Pulled) -> None:
         """Take a page in and ask for the next."""
         self.desk.came_back(Lane.LIST)
+        self.more = False
         if pulled.identity is not None and not self._is_ours(pulled):
             return
         if not self._goes_on(pulled.job):
             self.wanted = True
             return
         self.online, self.detail, self.attempts, self.retry_at = True, "online", 0, None
-        self.intake.take(pulled)
         if pulled.full:
             self.listed += len(pulled.changes)
-            if pulled.next is not None:
-                self.desk.send(PullJob(None, pulled.next, LISTING_PAGE))
-            else:
-                # The cursor was taken before the first page: what changed meanwhile is replayed now.
-                self.listing = False
-                self._ask_changes(pulled.cursor)
-        elif pulled.more:
+            self.page, self.page_of = pulled, self.intake.generation
+            self.go_on()
+            return
+        self.intake.take(pulled)
+        self.more = pulled.more
+        if pulled.more:
             self._ask_changes(pulled.cursor)
         elif self.intake.taken_back():
             self._list_history("what this device did there is not in its history any more")
         else:
             self.caught_up = True
             self.completed = self.begun
+
+    @property
+    def partial(self) -> bool:
+        """Whether only a part of what the remote has to tell is known, and the rest is on its way (P8)."""
+        return self.more or self.listing
+
+    @property
+    def busy(self) -> bool:
+        """Whether a page is not all written yet."""
+        return self.page is not None
+
+    def go_on(self) -> None:
+        """Write a part of the listing's page that is being written; at its end ask for what follows."""
+        if self.page is not None and (not self.listing or self.page_of != self.intake.generation):
+            self.page = None  # that listing was given up
+        pulled = self.page
+        if pulled is None or not self.desk.room:
+            return
+        if len(pulled.changes) > ROWS_A_STEP:
+            self.intake.take_listed(pulled.changes[:ROWS_A_STEP])
+            self.page = replace(pulled, changes=pulled.changes[ROWS_A_STEP:])
+            return
+        self.page = None
+        self.intake.take(pulled)
+        if pulled.next is not None:
+            self.desk.send(PullJob(None, pulled.next, LISTING_PAGE))
+        else:
+            # The cursor was taken before the first page: what changed meanwhile is replayed now.
+            self.listing = False
+            self._ask_changes(pulled.cursor)
 
     def _goes_on(self, job: PullJob | PollJob) -> bool:
         """Return whether a job belongs to the conversation that is being had: since it began, another may have been
@@ -124,6 +159,8 @@ class Pulls:
         """Note why a pull or poll failed and decide when to try again."""
         self.desk.came_back(failure.job.lane)
         self.caught_up = False
+        if failure.job.lane is Lane.LIST:
+            self.more = False
         match failure.fault:
             case PullFault.EXPIRED | PullFault.HISTORY if not self._goes_on(failure.job):
                 self.wanted = True  # the listing that this would ask for was begun, or is over, already
@@ -138,6 +175,14 @@ class Pulls:
                 if isinstance(failure.job, PullJob) and failure.job.cursor is None:
                     self.listing = False
                 self.wait_out(failure.why, failure.retry_after)
+
+    def broke(self, lane: Lane, error: str) -> None:
+        """A job of this conversation ended in an error nobody foresaw."""
+        self.desk.came_back(lane)
+        self.listing = False
+        if lane is Lane.LIST:
+            self.more = False
+        self.wait_out(error, None)
 
     def _list_history(self, why: str) -> None:
         self.intake.begin_history()

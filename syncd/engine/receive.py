@@ -1,5 +1,6 @@
 """Remote intake: pages of changes and listings become R. R only moves forward; rows and cursor are one transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from syncd.engine.carry import after_own_commit
@@ -11,8 +12,10 @@ from syncd.model.remote import Change, RemoteNode
 
 UNTOLD = "changes of ours that the feed has not told yet"
 TOLD = "position up to which the feed has told"
-UNLISTED_A_STEP = 500
-FORGOTTEN_A_STEP = 2000
+ROWS_A_STEP = 300
+"""Rows of a page that one step writes; each may change three of the database (P11)."""
+UNLISTED_A_STEP = 300
+FORGOTTEN_A_STEP = 300
 EPOCH = "history epoch"
 UNLISTED = "generation of the listing whose absences are due"
 """Kept with the listing's cursor: a stop in between must not leave what is gone at the remote present for good."""
@@ -99,8 +102,14 @@ class RemoteIntake:
                 del self.untold[key]
                 return
 
+    def take_listed(self, changes: Sequence[Change]) -> None:
+        """Write a part of a listing's page: it has no cursor of its own, and a stop begins the listing anew."""
+        for change in changes:
+            self._take_one(change, listed=True)
+        self._heard(max((change.node.version.position for change in changes), default=0))
+
     def take(self, pulled: Pulled) -> None:
-        """Write one page and its cursor."""
+        """Write a page of changes, or what is left of a listing's page, and its cursor."""
         for change in pulled.changes:
             self._take_one(change, listed=pulled.full)
         self._heard(max((change.node.version.position for change in pulled.changes), default=0))
@@ -215,8 +224,7 @@ class RemoteIntake:
         self.desk.touch(key)
         moved = isinstance(state, Absent) != isinstance(node.remote, Absent)
         if node.kind is Kind.DIRECTORY and moved:
-            for child in self.desk.db.nodes.children(Tree.REMOTE, key):
-                self.desk.touch(child.id)
+            self.desk.touch_children(Tree.REMOTE, key)
 
     def _look_at_holds_again(self, node: Node) -> None:
         """What was held or excluded because of its name at the remote is decided anew when that name changes."""

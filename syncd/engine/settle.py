@@ -1,7 +1,7 @@
 """Settles results: in one transaction S advances and the op ends (P4), or the op goes back with what was learnt."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncd.db.activity import ActivityRow
 from syncd.db.queue import QueuedOp
@@ -10,7 +10,7 @@ from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
-from syncd.execute.ending import NOT_PERMITTED
+from syncd.execute.ending import IN_USE, NOT_PERMITTED
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import ApplyJob, RecoverJob, SendJob
@@ -21,6 +21,8 @@ from syncd.model.remote import RemoteNode
 
 STALE_DELAY = 0.25
 STALE_MOST = 30.0
+IN_USE_MOST = 3
+"""Attempts after which the wait for a program to close its file grows no more (some 8 s)."""
 PARKED_AT_ONCE = 1000
 CONTENTS = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT, OpType.LOCAL_DELETE, OpType.REMOTE_DELETE})
 KEEP_PLACE = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.LOCAL_CHMOD, OpType.REMOTE_CHMOD})
@@ -36,7 +38,7 @@ class Settler:
     looks: Looks
     remote: RemoteIntake
     is_allowed: Callable[[int], bool]
-    note_conflict: Callable[[int, ConflictKind, str | None], None]
+    note_conflict: Callable[[int, ConflictKind, str | None, str | None], None]
     ask_pull: Callable[[], int]
     root_lost: Callable[[str], None]
     went_offline: Callable[[str, float | None], None]
@@ -114,8 +116,10 @@ class Settler:
             if op.type in CONTENTS:
                 self.pieces.learn(op.node, result.pieces)
         if op.conflict is not None or result.displaced:
-            copy = result.displaced[0].name if result.displaced else op.aside
-            self.note_conflict(op.node, op.conflict or ConflictKind.EDIT_EDIT, copy)
+            aside = op.type is OpType.SET_ASIDE and op.source is not None
+            copy = result.displaced[0].name if result.displaced else op.place.name if aside else op.aside
+            name = op.source.name if aside and op.source is not None else None
+            self.note_conflict(op.node, op.conflict or ConflictKind.EDIT_EDIT, copy, name)
         self.desk.db.queue.finish(queued.id)
 
     def _done_remote(self, queued: QueuedOp, result: OpResult) -> None:
@@ -147,8 +151,7 @@ class Settler:
         if op.type in MOVES and op.source is not None:
             self.looks.hint_in(op.source.parent, op.source.name)
         if is_create(op) and op.type is OpType.LOCAL_MKDIR:
-            for child in nodes.children(Tree.REMOTE, node.id):
-                self.desk.touch(child.id)
+            self.desk.touch_children(Tree.REMOTE, node.id)
         if after is not None and result.displaced:
             self.looks.hint_in(op.place.parent, op.place.name)
 
@@ -181,10 +184,24 @@ class Settler:
         node = self.desk.db.nodes.node(op.node)
         if node is not None and isinstance(node.local, Present):
             unknown = Unknown(Reason.LEFTOVER, node.local.place, "only ignored content is left in it")
-            self.desk.db.nodes.set_local(node.id, unknown, node.fingerprint)
+            if isinstance(node.remote, Present):
+                self._part(node, node.local.place, unknown)
+            else:
+                self.desk.db.nodes.set_local(node.id, unknown, node.fingerprint)
             self.desk.db.nodes.set_synced(node.id, Absent())
         self._tell(queued, "kept", "it holds only ignored content")
         self.desk.db.queue.finish(queued.id)
+
+    def _part(self, node: Node, place: Place, left: Unknown) -> None:
+        """The remote still has the directory, elsewhere: what is left here is one of its own from now on."""
+        nodes = self.desk.db.nodes
+        own = nodes.insert(node.kind, local=left, fingerprint=node.fingerprint)
+        for child in nodes.children(Tree.LOCAL, node.id):
+            if isinstance(child.local, Present | Unknown) and child.local.place is not None:
+                moved = replace(child.local, place=Place(own, child.local.place.name))
+                nodes.set_local(child.id, moved, child.fingerprint, child.racy)
+        nodes.set_local(node.id, Present(place), None)  # its inode is the other's now
+        nodes.set_local(node.id, Absent(), None)
 
     # --- not done ------------------------------------------------------------------------------------------------
 
@@ -214,7 +231,8 @@ class Settler:
         self.looks.hint_node(op.node)
 
     def _retry(self, queued: QueuedOp, result: OpResult) -> None:
-        at = next_retry_at(queued.attempts + 1, self.desk.clock, self.desk.chance, result.retry_after)
+        patience = min(queued.attempts + 1, IN_USE_MOST) if result.error_class == IN_USE else queued.attempts + 1
+        at = next_retry_at(patience, self.desk.clock, self.desk.chance, result.retry_after)
         self.desk.db.queue.retry(queued.id, at, result.error_class, result.error)
         if result.error_class == "root gone":
             self.root_lost(result.error)

@@ -17,7 +17,9 @@ SWEEP_INTERVAL = 3600.0
 UNWATCHED_INTERVAL = 60.0
 ABANDONED_KEPT = 30 * 86400.0
 """Seconds for which the key of an op that may have happened stays known; R shows it with the next pull."""
-FORGET_A_STEP = 2000
+FORGET_A_STEP = 200
+"""Records of a kind forgotten in one transaction (P11)."""
+POLLED_A_STEP = 200
 ACTIVITY_KEPT = 10
 """Rows of the activity that are kept however old they are."""
 
@@ -32,6 +34,13 @@ class Upkeep:
     sweep_at: float | None = None
     tend_at: float = 0.0  # from when on the last displaced content is old enough to be judged
     poll_at: float | None = None
+    forgetting: bool = False
+    polling: list[RelPath] = field(default_factory=list)  # unwatched directories yet to be looked at, the first last
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that came round is not all done yet."""
+        return self.forgetting or bool(self.polling)
 
     def sweep_soon(self) -> None:
         """Tend the trash in a moment."""
@@ -52,6 +61,7 @@ class Upkeep:
     def watch_begins(self) -> None:
         """Another watcher begins: what the last one could not watch is void."""
         self.unwatched.clear()
+        self.polling.clear()
         self.poll_at = None
 
     def work(self, *, may_look: bool, recovering: bool) -> None:
@@ -63,7 +73,14 @@ class Upkeep:
             self.sweep_at = self.tend_at if self.tend_at > now else now + SWEEP_INTERVAL
             running = tuple(queued.key for queued in self.desk.db.queue.running())
             self.desk.send(SweepJob(self.desk.clock.now(), self.desk.settings.trash_retention, running))
-            self._forget()
+            self.forgetting = True
+
+    def go_on(self) -> None:
+        """Go on with what came round, a bounded amount a step (P11)."""
+        if self.polling:
+            self._look_at_unwatched()
+        if self.forgetting:
+            self.forgetting = self._forget()
 
     def dues(self) -> list[float]:
         """Return when to be called again."""
@@ -73,22 +90,29 @@ class Upkeep:
         self.poll_at = self.desk.clock.monotonic() + UNWATCHED_INTERVAL
         if not may_look or self.looks.walks or not self.looks.adhoc.over:
             return  # a walk is under way and sees them
-        found = [(path, self.desk.db.nodes.find(Tree.LOCAL, path)) for path in sorted(self.unwatched)]
-        self.unwatched = dict.fromkeys(path for path, key in found if key is not None)  # the others are not there now
+        self.polling = sorted(self.unwatched, reverse=True)
+
+    def _look_at_unwatched(self) -> None:
+        page = [self.polling.pop() for _ in range(min(POLLED_A_STEP, len(self.polling)))]
+        found = [(path, self.desk.db.nodes.find(Tree.LOCAL, path)) for path in page]
+        for path, key in found:
+            if key is None:
+                self.unwatched.pop(path, None)  # it is not there now
         if not self.unwatched:
             self.poll_at = None
         self.looks.descend([key for _, key in found if key is not None], None)
 
-    def _forget(self) -> None:
-        """Forget records past their retention, a bounded number at a time (P11); the rest with a sweep soon after."""
+    def _forget(self) -> bool:
+        """Forget records past their retention, a bounded number of a kind; returns whether there are more."""
         db, settings, now = self.desk.db, self.desk.settings, self.desk.clock.now()
         # What the guard counts (P8) stays however short the retention is.
         before = now - max(settings.activity_retention, settings.guard_window)
-        more = db.activity.prune(before, ACTIVITY_KEPT, FORGET_A_STEP) == FORGET_A_STEP
         db.runs.prune(now, seconds=settings.activity_retention)
-        db.commands.prune(before)
-        db.conflicts.prune(before)
-        db.decisions.prune(before)
-        db.queue.prune(now - ABANDONED_KEPT)
-        if more:
-            self.sweep_soon()
+        gone = (
+            db.activity.prune(before, ACTIVITY_KEPT, FORGET_A_STEP),
+            db.commands.prune(before, FORGET_A_STEP),
+            db.conflicts.prune(before, FORGET_A_STEP),
+            db.decisions.prune(before, FORGET_A_STEP),
+            db.queue.prune(now - ABANDONED_KEPT, FORGET_A_STEP),
+        )
+        return FORGET_A_STEP in gone

@@ -3,6 +3,7 @@
 Never removes content. An empty directory is removed by the one call that refuses a directory with anything in it.
 """
 
+from syncd.execute.databases import alone
 from syncd.execute.dirs import Dirs, here, require_expected
 from syncd.execute.placing import YOUNG, is_known, set_aside
 from syncd.execute.tools import Tools
@@ -36,13 +37,15 @@ class Deleting(Change):
         op = self.assignment.op
         ref, name = here(self.assignment)
         directory = dirs.proven(ref)
-        before = require_expected(directory, name, op.kind, op.expected, self.traits)
-        now_ns = int(self.tools.clock.now() * 1e9)
-        young = before.fingerprint.mtime_ns > now_ns - int(YOUNG * 1e9)
-        self._doubt = young or before.fingerprint != op.expected
-        # RACE: an edit may slip in before the rename. What was moved is looked at afterwards (settle).
-        directory.rename_new(name, entry_of(dirs, self.assignment.key), DATA)
-        self.acted = True
+        require_expected(directory, name, op.kind, op.expected, self.traits)
+        with alone(self.tools, directory, name, op.kind):
+            before = require_expected(directory, name, op.kind, op.expected, self.traits)
+            now_ns = int(self.tools.clock.now() * 1e9)
+            young = before.fingerprint.mtime_ns > now_ns - int(YOUNG * 1e9)
+            self._doubt = young or before.fingerprint != op.expected
+            # RACE: an edit may slip in before the rename. What was moved is looked at afterwards (settle).
+            directory.rename_new(name, entry_of(dirs, self.assignment.key), DATA)
+            self.acted = True
 
     def settle(self, dirs: Dirs) -> OpResult:
         info = self._info if self._info is not None else delete_info(self.tools, self.assignment)

@@ -9,6 +9,7 @@ from syncd.model.errors import Outdated
 from syncd.model.job import Assignment, DirRef
 from syncd.model.node import Fingerprint, Kind
 from syncd.model.path import shown, shown_path
+from syncd.observe.databases import whole
 from syncd.ports import Dir, LocalFs, ReadFile, Stat, Traits
 
 READ_SIZE = 1 << 20
@@ -97,12 +98,14 @@ def present(directory: Dir, name: str, traits: Traits) -> Stat | None:
 def require_expected(directory: Dir, name: str, kind: Kind, expected: Fingerprint | None, traits: Traits) -> Stat:
     """Return the stat of *name* if it is what the op expects; raises Outdated otherwise (P6).
 
-    ctime may differ (a rename, our own chmod); of a directory only the identity counts. *expected* None asks only
-    for the kind.
+    ctime may differ (a rename, our own chmod); of a directory only the identity counts; a database is all its files
+    together. *expected* None asks only for the kind.
     """
     stat = present(directory, name, traits)
     if stat is None:
         raise Outdated(f"{shown(name)} is no longer there; looking again")
+    if kind is Kind.FILE and expected is not None:
+        stat = whole(directory, name, stat)
     if stat.kind is not kind or (expected is not None and not is_expected(stat, expected)):
         raise Outdated(f"{shown(name)} is not as it was when this was planned; looking again")
     return stat

@@ -5,6 +5,7 @@ from typing import Final
 
 from syncd.model.errors import (
     Corrupt,
+    InUse,
     NoSpace,
     NotAuthorised,
     Offline,
@@ -20,6 +21,9 @@ from syncd.model.path import shown_path
 
 NOT_PERMITTED: Final = "not permitted"
 """What the operating system forbids now, and may allow after the next `chmod`."""
+
+IN_USE: Final = "in use"
+"""What waits for a program to close its file: looked at often, because a person waits for it."""
 
 # The world is not as the op expected: something came, went, or is of another kind.
 _MOVED: Final = frozenset(
@@ -61,6 +65,8 @@ def _judged(error: SyncdError | OSError) -> tuple[Ending, str]:
             return Ending.RETRY, "no space"
         case Offline():
             return Ending.RETRY, "offline"
+        case InUse():
+            return Ending.RETRY, IN_USE
         case Transient():
             return Ending.RETRY, "transient"
         case RootGone():

@@ -5,6 +5,7 @@ Owns the moment of exchange. A path never goes missing, and displaced content is
 
 from typing import Final
 
+from syncd.execute.databases import alone, is_one, require_closed, require_name
 from syncd.execute.dirs import (
     Dirs,
     hash_of,
@@ -54,8 +55,11 @@ class Placing:
         if op.expected is None:
             if present(directory, name, self.tools.fs.traits) is not None:
                 raise Outdated(f"{shown(name)} is there already; looking again")
+            require_name(self.tools, directory, name, database=False)
             return Want(self.assignment, None, name)
-        require_expected(directory, name, op.kind, op.expected, self.tools.fs.traits)
+        stat = require_expected(directory, name, op.kind, op.expected, self.tools.fs.traits)
+        if op.kind is Kind.FILE:
+            require_closed(self.tools, directory, name, stat)
         return Want(self.assignment, directory if op.kind is Kind.FILE else None, name)
 
     def record(self, dirs: Dirs) -> list[ReadFile]:
@@ -87,15 +91,24 @@ class Placing:
         directory, name = self._place(dirs)
         staged = self._require_staged()
         if op.expected is None:
+            database = is_one(self.tools, dirs.own(STAGING), staged.name, staged.stat)
+            require_name(self.tools, directory, name, database=database)
             dirs.own(STAGING).rename_new(staged.name, directory, name)
-        else:
-            before = require_expected(directory, name, op.kind, op.expected, self.tools.fs.traits)
+            self.acted = True
+            return
+        traits = self.tools.fs.traits
+        require_expected(directory, name, op.kind, op.expected, traits)
+        entry = entry_of(dirs, self.assignment.key)
+        with alone(self.tools, directory, name, op.kind):
+            before = require_expected(directory, name, op.kind, op.expected, traits)
+            if op.kind is Kind.FILE:
+                require_name(self.tools, directory, name, database=is_one(self.tools, entry, DATA, staged.stat))
             now_ns = int(self.tools.clock.now() * 1e9)
             young = op.expected.mtime_ns > now_ns - int(YOUNG * 1e9)
             self._doubt = young or before.fingerprint != op.expected
             # RACE: somebody may write here before the exchange. What is displaced is looked at afterwards (settle).
-            entry_of(dirs, self.assignment.key).exchange(DATA, directory, name)
-        self.acted = True
+            entry.exchange(DATA, directory, name)
+            self.acted = True
 
     def settle(self, dirs: Dirs) -> OpResult:
         """Judge what was displaced, and say how this folder was left. Both directories are durable by now."""

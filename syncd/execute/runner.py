@@ -13,6 +13,7 @@ from syncd.execute.tools import Limits, Tools
 from syncd.model.job import ApplyJob, RecoverJob, SendJob, SweepJob
 from syncd.model.observation import OpsEnded, Progress, Swept
 from syncd.model.path import RelPath
+from syncd.observe.snapshots import Snapshots
 from syncd.ports import Chance, ChunkCache, Clock, LocalFs, Remote
 
 
@@ -36,8 +37,11 @@ class Runner:
         progress: Callable[[Progress], None],
         cancelled: Callable[[], bool],
         ignored: Callable[[RelPath, bool], bool] = _nothing_ignored,
+        snapshots: Snapshots | None = None,
     ) -> None:
-        self._tools = Tools(fs, remote, clock, chance, device, cache, limits, progress, cancelled, ignored)
+        self._tools = Tools(
+            fs, remote, clock, chance, device, cache, limits, progress, cancelled, ignored, snapshots=snapshots
+        )
 
     def apply(self, job: ApplyJob) -> Iterator[OpsEnded]:
         """Carry ops out on this folder; results come group by group, the last part with ``last``."""

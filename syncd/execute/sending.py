@@ -5,7 +5,7 @@ key, never repeated blindly.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from syncd.chunks.manifest import located
 from syncd.execute.dirs import Dirs, is_executable, present, require_expected
@@ -163,9 +163,7 @@ class SendGroup:
     def _make_durable(self, dirs: Dirs) -> None:
         """The local side is durable before the remote is told: S must never know more than this disk (P4)."""
         files = [
-            source.file
-            for a in self._left()
-            if (source := self._sources.get(a.op_id)) is not None and source.file is not None
+            file for a in self._left() if (source := self._sources.get(a.op_id)) is not None for file in source.durable
         ]
         if files:
             self._tools.fs.make_durable(files)
@@ -262,6 +260,7 @@ class SendGroup:
                 self._results[op_id] = OpResult(
                     op_id, Ending.DONE, remote=outcome.nodes, bytes_moved=moved, pieces=pieces
                 )
+                self._drop_snapshot(source)
             case Verdict.CHUNKS_MISSING if source is not None:
                 try:
                     send_again(self._tools, source, outcome.missing)
@@ -275,6 +274,11 @@ class SendGroup:
                 self._results[op_id] = OpResult(
                     op_id, Ending.STALE, remote=outcome.nodes, error_class="outdated", error=text
                 )
+
+    def _drop_snapshot(self, source: Source | None) -> None:
+        if source is not None and source.snapshot is not None and self._tools.snapshots is not None:
+            with suppress(SyncdError, OSError):  # what stays is swept
+                self._tools.snapshots.drop(source.snapshot)
 
     def _look_up_stale(self) -> None:
         """An op that no longer fits here may have been committed by an attempt whose reply was lost."""

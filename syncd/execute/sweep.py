@@ -17,6 +17,7 @@ from syncd.model.job import SweepJob
 from syncd.model.node import Kind
 from syncd.model.observation import Displaced, Swept
 from syncd.model.op import OpType
+from syncd.observe.snapshots import SNAPSHOTS, sweep_snapshots
 from syncd.ports import Dir, Stat
 
 YOUNG_ENTRY = 5.0
@@ -144,6 +145,7 @@ class Sweep:
 
     def _staging(self, dirs: Dirs) -> None:
         sweep_placed(dirs, frozenset({*self.job.running, *self.tools.busy}), self.job.now - YOUNG_ENTRY)
+        self.dropped += sweep_snapshots(dirs.own(SNAPSHOTS), self.job.now - self.tools.limits.staged_kept)
         staging = dirs.own(STAGING)
         for entry in staging.entries():
             part = parse_part(entry.name)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from syncd.model import words
 from syncd.model.errors import NoSpace, Transient
 from syncd.model.observation import Progress
 from syncd.model.path import RelPath
 from syncd.observe.ignore import is_litter
+from syncd.observe.snapshots import Snapshots
 from syncd.ports import Chance, ChunkCache, Clock, LocalFs, Remote
 
 
@@ -35,7 +37,7 @@ class Tools:
     """Everything an executor may touch. Shared by worker threads: nothing here changes, except *busy*.
 
     *busy* holds the keys of the ops being applied in this process, so that the sweep leaves their entries alone
-    (single additions and removals, which are atomic).
+    (single additions and removals, which are atomic). Without *snapshots* databases are files like any other.
     """
 
     fs: LocalFs
@@ -50,6 +52,7 @@ class Tools:
     ignored: Callable[[RelPath, bool], bool] = _never
     litter: Callable[[str], bool] = is_litter
     busy: set[bytes] = field(default_factory=set)
+    snapshots: Snapshots | None = None
 
     def stop_if_cancelled(self) -> None:
         """Raise Transient when the daemon is stopping: what is done so far is taken up again later."""
@@ -60,7 +63,9 @@ class Tools:
         """Raise NoSpace when *size* more bytes would go under the floor: a full disk stops, never damages."""
         free = self.fs.free_bytes()
         if free - size < self.limits.free_floor_bytes:
+            floor = self.limits.free_floor_bytes
+            kept = f", and {words.size(floor)} are to stay free (disk.free_floor)" if floor else ""
             raise NoSpace(
-                f"{size} bytes are needed and {free} are free, of which {self.limits.free_floor_bytes} are kept free; "
-                "free some space, then it goes on by itself"
+                f"{words.size(size)} are needed and {words.size(free)} are free{kept}: free some space, then it goes "
+                "on by itself"
             )

@@ -8,6 +8,7 @@ from syncd.model.errors import Usage
 from syncd.model.node import Kind
 from syncd.model.op import OpType
 from syncd.model.path import MAX_NAME_BYTES, RelPath, name_fault, shown
+from syncd.observe.databases import in_the_way, is_database
 from syncd.ports import Dir, LocalFs
 
 MOST_NUMBERS = 1000
@@ -104,8 +105,12 @@ def _open_or_make(fs: LocalFs, path: RelPath) -> Dir:
 
 
 def _put(entry: Dir, directory: Dir, name: str) -> str:
+    data = entry.stat(DATA)
+    database = data is not None and is_database(entry, DATA, data)
     for number in range(MOST_NUMBERS):
         chosen = _restored_name(name, number)
+        if database and in_the_way(directory, chosen) is not None:
+            continue  # SQLite would take what lies there for a part of it
         try:
             entry.rename_new(DATA, directory, chosen)
         except FileExistsError:

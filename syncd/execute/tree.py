@@ -3,8 +3,9 @@
 Every change verifies the inode it is about to move, and looks again at what it moved. Nothing is ever replaced.
 """
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
+from syncd.execute.databases import alone, is_one, require_name
 from syncd.execute.dirs import Dirs, here, is_executable, is_expected, present, require_expected
 from syncd.execute.download import Want
 from syncd.execute.placing import set_aside
@@ -15,6 +16,7 @@ from syncd.model.job import Assignment
 from syncd.model.node import Fingerprint, Kind
 from syncd.model.observation import Displaced, Ending, LocalAfter, OpResult
 from syncd.model.path import shown
+from syncd.observe.databases import whole
 from syncd.ports import Dir, ReadFile, Stat, Traits
 
 
@@ -78,15 +80,19 @@ class Moving(Change):
         op = self.assignment.op
         source, name = self._from(dirs)
         target = dirs.proven(self.assignment.target)
-        before = require_expected(source, name, op.kind, op.expected, self.traits)
-        try:
-            # RACE: what is at the source may be replaced before this rename; what was moved is looked at below.
-            source.rename_new(name, target, op.place.name)
-        except FileExistsError:
-            if not self._same_entry(source, target, before):
-                raise Outdated(f"{shown(op.place.name)} is there already; looking again") from None
-            self._through_trash(dirs, source, name, target, before)
-        self.acted = True
+        require_expected(source, name, op.kind, op.expected, self.traits)
+        with alone(self.tools, source, name, op.kind):
+            before = require_expected(source, name, op.kind, op.expected, self.traits)
+            if op.kind is Kind.FILE:
+                require_name(self.tools, target, op.place.name, database=is_one(self.tools, source, name, before))
+            try:
+                # RACE: what is at the source may be replaced before this rename; what was moved is looked at below.
+                source.rename_new(name, target, op.place.name)
+            except FileExistsError:
+                if not self._same_entry(source, target, before):
+                    raise Outdated(f"{shown(op.place.name)} is there already; looking again") from None
+                self._through_trash(dirs, source, name, target, before)
+            self.acted = True
         moved = target.stat(op.place.name)
         if moved is None or moved.fingerprint.ino != before.fingerprint.ino:
             self._move_back(source, name, target)
@@ -152,12 +158,23 @@ class Swapping(Change):
             raise Outdated("where the node to swap is now is not known; looking again")
         source, target = dirs.proven(self.assignment.origin), dirs.proven(self.assignment.target)
         require_expected(source, op.source.name, op.kind, op.expected, self.traits)
+        self._require_partner(target)
+        with ExitStack() as held:
+            held.enter_context(alone(self.tools, source, op.source.name, op.kind))
+            held.enter_context(alone(self.tools, target, op.place.name, op.kind))
+            require_expected(source, op.source.name, op.kind, op.expected, self.traits)
+            self._require_partner(target)
+            # RACE: either may be replaced before the exchange. Nothing is lost by it, and settle looks at both.
+            source.exchange(op.source.name, target, op.place.name)
+            self.acted = True
+
+    def _require_partner(self, target: Dir) -> None:
+        op = self.assignment.op
         there = present(target, op.place.name, self.traits)
+        if there is not None and op.kind is Kind.FILE:
+            there = whole(target, op.place.name, there)
         if there is None or (op.partner_expected is not None and not is_expected(there, op.partner_expected)):
             raise Outdated(f"{shown(op.place.name)} is not as it was when this was planned; looking again")
-        # RACE: either may be replaced before the exchange. Nothing is lost by it, and settle looks at both.
-        source.exchange(op.source.name, target, op.place.name)
-        self.acted = True
 
     def settle(self, dirs: Dirs) -> OpResult:
         op = self.assignment.op

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from syncd.chunks.chunker import CHUNKER, average_for, chunk
-from syncd.chunks.manifest import Manifest, Piece, encode, manifest_hash
+from syncd.chunks.chunker import AVERAGES, CHUNKER, average_for, chunk
+from syncd.chunks.manifest import Manifest, Piece, decode, encode, manifest_hash
 from syncd.execute.dirs import is_expected, present
 from syncd.execute.tools import Tools
-from syncd.model.errors import Outdated
+from syncd.model.errors import Corrupt, Outdated
 from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Progress
+from syncd.model.op import Op
 from syncd.model.path import shown
 from syncd.model.remote import Content
-from syncd.ports import Dir, ReadFile, Stat
+from syncd.observe.databases import HEADER, is_header, live_sidecars, may_be, together
+from syncd.observe.snapshots import Snapshot, Snapshots
+from syncd.ports import Dir, ReadFile, Remote, Stat
 
 SMALL = 1 << 20
 """Content up to this size, in bytes, is held in memory and travels with others in one batch."""
@@ -37,6 +40,8 @@ class Source:
     held: dict[bytes, bytes] = field(default_factory=dict)
     manifest: bytes | None = None
     moved: int = 0
+    snapshot: Snapshot | None = None
+    beside: list[ReadFile] = field(default_factory=list)
 
     @property
     def content(self) -> Content:
@@ -47,10 +52,20 @@ class Source:
 
     def require_untouched(self) -> None:
         """Raise Outdated unless the file is as it was before it was read, and still has its name (P5)."""
+        if self.snapshot is not None:
+            self._require_same_database()
+            return
         if self.file is not None and self.file.stat().fingerprint != self.before.fingerprint:
             raise Outdated(f"{shown(self.name)} changed while it was read; looking again")
         now = self.directory.stat(self.name)
         if now is None or now.kind is not self.before.kind or now.fingerprint != self.before.fingerprint:
+            raise Outdated(f"{shown(self.name)} was replaced while it was read; looking again")
+
+    def _require_same_database(self) -> None:
+        """What is read is a copy nobody changes, of a state that was committed here: it may go on changing meanwhile,
+        but the name must still lead to that database."""
+        now, expected = self.directory.stat(self.name), self.assignment.op.expected
+        if now is None or now.kind is not Kind.FILE or (expected is not None and now.fingerprint.ino != expected.ino):
             raise Outdated(f"{shown(self.name)} was replaced while it was read; looking again")
 
     def require_hash(self, found: bytes) -> None:
@@ -58,9 +73,14 @@ class Source:
         if found != self.assignment.op.hash:
             raise Outdated(f"{shown(self.name)} has other content than when this was planned; looking again")
 
+    @property
+    def durable(self) -> list[ReadFile]:
+        """The files of this folder that must be durable before the remote is told."""
+        return self.beside or ([self.file] if self.file is not None else [])
+
     def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
+        for file in (*self.beside, *(() if self.file is None else (self.file,))):
+            file.close()
 
 
 def open_source(tools: Tools, directory: Dir, assignment: Assignment) -> Source:
@@ -76,9 +96,47 @@ def open_source(tools: Tools, directory: Dir, assignment: Assignment) -> Source:
     if op.kind is Kind.FILE:
         source.file = directory.open(name)
         source.before = source.file.stat()
+        if tools.snapshots is not None and _needs_copy(source):
+            source.file.close()
+            source.file = None
+            return _open_snapshot(tools.snapshots, source)
     if op.expected is not None and not is_expected(source.before, op.expected):
         source.close()
         raise Outdated(f"{shown(name)} is not as it was when this was planned; looking again")
+    return source
+
+
+def _needs_copy(source: Source) -> bool:
+    """Return whether a copy is to be sent instead of the file: of a database whose main file is not what was hashed."""
+    file, op = source.file, source.assignment.op
+    if file is None or op.expected is None or is_expected(source.before, op.expected):
+        return False
+    return may_be(source.before) and is_header(file.read(0, HEADER))
+
+
+def _open_snapshot(snapshots: Snapshots, source: Source) -> Source:
+    """Open the copy that was hashed when this was planned, or else a new one."""
+    op = source.assignment.op
+    ino = source.before.fingerprint.ino
+    if op.hash is None or (op.expected is not None and op.expected.ino != ino):
+        raise Outdated(f"{shown(source.name)} is not as it was when this was planned; looking again")
+    snapshot = snapshots.find(op.hash, ino)
+    live = live_sidecars(source.directory, source.name)
+    if snapshot is None and live:
+        snapshot = snapshots.take(source.directory, source.name, together(source.before, live))
+    if snapshot is None or snapshot.hash != op.hash:
+        raise Outdated(f"{shown(source.name)} has other content than when this was planned; looking again")
+    source.snapshot = snapshot
+    try:
+        with snapshots.open_folder() as folder:
+            source.file = folder.open(snapshot.name)
+        source.before = source.file.stat()
+        for name in (source.name, source.name + "-wal"):
+            if source.directory.stat(name) is not None:
+                source.beside.append(source.directory.open(name))
+    except BaseException:
+        source.close()
+        raise
     return source
 
 
@@ -108,7 +166,7 @@ def send_large(tools: Tools, source: Source) -> None:
     """
     assert source.file is not None
     size = source.before.fingerprint.size
-    average = average_for(size)
+    average = average_over(tools.remote, source.assignment.op, size)
     hasher = blake3()
     window: dict[bytes, bytes] = {}
     held = done = 0
@@ -132,6 +190,21 @@ def send_large(tools: Tools, source: Source) -> None:
     if source.manifest is not None:
         tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
     tools.progress(Progress(source.assignment.op_id, done, size, sent=source.moved))
+
+
+def average_over(remote: Remote, op: Op, size: int) -> int:
+    """Return the average piece size, in bytes, for content of *size* bytes that replaces what *op* is based on.
+
+    A file that grows over a boundary keeps the way its base was cut, or each of its pieces would travel again. The
+    remote is asked for the base's manifest only where that could matter.
+    """
+    if op.manifest is None or {average_for(size, base) for base in AVERAGES} == {average_for(size)}:
+        return average_for(size)
+    try:
+        base = decode(remote.get_manifest(op.manifest))
+    except (Outdated, Corrupt):  # it is only a matter of what travels; how the content is cut, its own manifest says
+        return average_for(size)
+    return average_for(size, base.average if base.chunker == CHUNKER else None)
 
 
 def send_small(tools: Tools, sources: Sequence[Source]) -> None:

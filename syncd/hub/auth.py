@@ -49,7 +49,7 @@ def find_space(store: Reads, name: str) -> Space:
     """Return the space called *name*; raises Usage when there is none."""
     found = None if name_fault(name) else store.space_named(name)
     if found is None:
-        raise Usage(f"this hub has no space called {name!r}")
+        raise Usage(f"this hub has no space called {name!r}: `syncd hub invite` makes one")
     return found
 
 
@@ -111,7 +111,7 @@ def revoke(store: Writes, device: str, space: str | None, at: float) -> DeviceRo
     found = [row for row in rows if row.device_id.hex() == device]
     found = found or [row for row in rows if row.name == device and row.revoked_at is None]
     if not found:
-        raise Usage(f"this hub has no device {device!r}")
+        raise Usage(f"this hub has no device {device!r}: `syncd hub devices` lists them")
     if len(found) > 1:
         raise Usage(f"several devices are called {device!r}; name one by its id, or its space")
     store.revoke_device(found[0].key, at)

@@ -47,14 +47,18 @@ class FolderBackup:
         target = Path(os.path.abspath(target))
         data = Path(os.path.abspath(self._data))
         if target == data or data in target.parents or target in data.parents:
-            raise Usage("a backup goes to a folder outside the hub's data")
+            raise Usage(f"{target}: a backup goes to a folder outside the hub's data; name another")
         with self._store.maintenance(), translated():
             try:
                 return self._copy(target)
             except OSError as error:
                 if error.errno in _NO_SPACE:
-                    raise NoSpace(f"there is no space left in {target}") from error
-                raise Refused(f"the backup failed: {error}") from error
+                    raise NoSpace(f"{target}: no space is left there; free some, and back up again") from error
+                where = os.fsdecode(error.filename) if error.filename else str(target)
+                raise Refused(
+                    f"{where}: {(error.strerror or str(error)).lower()}, so the backup is not whole; mend that, and "
+                    "back up again"
+                ) from error
 
     def _copy(self, target: Path) -> BackupReport:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +86,7 @@ class FolderBackup:
         if not database.is_file():
             if (target / _NEW).is_file() or (target / (_NEW + ".partial")).is_file():
                 return  # a first backup that was interrupted
-            raise Usage(f"{target} is not empty and holds no backup of this hub")
+            raise Usage(f"{target} is not empty and holds no backup of this hub; name an empty or a new folder")
         with self._store.read() as view:
             ours = view.hub_id()
         connection = apsw.Connection(str(database))
@@ -91,12 +95,14 @@ class FolderBackup:
             if theirs == ours:
                 # A backup that was served has a write-ahead log, which must not outlive its database: fold it in.
                 connection.execute("PRAGMA journal_mode = DELETE")
+        except (apsw.NotADBError, apsw.CorruptError):
+            raise Usage(f"{target} holds a database that is damaged; move it away, or name another folder") from None
         except apsw.SQLError:
             theirs = b""
         finally:
             connection.close()
         if theirs != ours:
-            raise Usage(f"{target} holds another hub")
+            raise Usage(f"{target} holds another hub, or its backup; name another folder")
 
     def _copy_chunks(self, target: Path) -> tuple[int, int, list[str]]:
         """Copy the containers the copied database names; return files, bytes, and names of lost ones."""

@@ -135,12 +135,6 @@ class Session:
         """Yield (hash, data), verified, in the order asked; raises Outdated at once when one is not here."""
         return self._hub.blobs.get(self._device_id, hashes)
 
-    def get_chunk_range(self, chunk_hash: bytes, offset: int, size: int) -> bytes:
-        """Return up to *size* bytes of a chunk from *offset*, for a download that resumes inside it."""
-        if offset < 0 or size < 0:
-            raise Refused("a range begins at 0 or later and has a size")
-        return next(self.get_chunks([chunk_hash]))[1][offset : offset + size]
-
     def put_manifest(self, manifest_hash: bytes, encoded: bytes) -> None:
         """Store an encoded manifest; its chunks may follow."""
         self._hub.blobs.put_manifest(self._device_id, manifest_hash, encoded)

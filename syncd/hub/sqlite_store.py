@@ -41,9 +41,12 @@ _PRAGMAS: Final = (
 class SqliteStore:
     """One hub database. Any thread may read; one writes at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open *path*, creating or migrating it; raises Refused for a newer schema and Corrupt for a damaged file."""
-        self._path = path
+    def __init__(self, path: Path, vfs: str | None = None) -> None:
+        """Open *path*, creating or migrating it; raises Refused for a newer schema and Corrupt for a damaged file.
+
+        *vfs* names the SQLite VFS to go through; None: the system's own.
+        """
+        self._path, self._vfs = path, vfs
         self._writing = threading.RLock()
         self._idle: list[apsw.Connection] = []
         self._idle_lock = threading.Lock()
@@ -119,7 +122,7 @@ class SqliteStore:
             raise Transient("the hub is shutting down")
 
     def _connect(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self._path))
+        connection = apsw.Connection(str(self._path), vfs=self._vfs)
         connection.set_busy_timeout(BUSY_MS)
         # Else each new value bound beside a partial index has the statement prepared again, at many times its cost.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)

@@ -33,6 +33,12 @@ def is_conflicted_copy(name: str) -> bool:
     return _COPY.search(name) is not None
 
 
+def copy_prefixes(original: str) -> tuple[str, ...]:
+    """Return how every name begins of which *original* is the original name; there is no other."""
+    stems = dict.fromkeys((original, original.rpartition(".")[0]))
+    return tuple(f"{stem} (conflicted copy, " for stem in stems)
+
+
 def conflicted_name(name: str, device: str, at: float, number: int = 1) -> str:
     """Return ``stem (conflicted copy, device, YYYY-MM-DD HHMMSS).ext``, UTC, cut to fit 255 bytes.
 

@@ -17,6 +17,10 @@ class Offline(Transient):
     """The remote cannot be reached; nothing is known about what it did with the last request."""
 
 
+class InUse(Transient):
+    """A program has a file open that may not be changed under it: it goes on once it is closed."""
+
+
 class Outdated(SyncdError):
     """The world moved. Observe before planning again."""
 

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     OTHER_FILE_SYSTEM = "on another file system"
     BUSY = "being written"
     LEFTOVER = "kept for ignored content"
+    SIDECAR = "part of a database"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Unhashed:
-    """A file that changed and was not read in this job: over the limit, or it changed while being read (*busy*)."""
+    """A file that changed and was not read in this job: over the limit, or it changed while being read (*busy*, with
+    *detail* where there is more to say)."""
 
     name: str
     fingerprint: Fingerprint
     busy: bool
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,6 @@ class Verb(StrEnum):
     APPROVE = "approve"
     RESTORE = "restore"
     RETRY = "retry"
-    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)

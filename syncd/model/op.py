@@ -57,6 +57,18 @@ class OpState(StrEnum):
     DONE = "done"
 
 
+LOCAL_TROUBLES = frozenset({"no space", "not permitted", "not possible here", "busy", "disk"})
+"""Classes of errors that go on until somebody mends this machine."""
+
+PATIENCE = 2
+"""Attempts after which nobody is kept waiting for an op in such trouble."""
+
+
+def needs_help(attempts: int, error_class: str) -> bool:
+    """Return whether an op that is tried again and again waits, in truth, for a person."""
+    return attempts >= PATIENCE and error_class in LOCAL_TROUBLES
+
+
 class WaitKind(StrEnum):
     """Conditions an op can wait for."""
 
@@ -64,7 +76,6 @@ class WaitKind(StrEnum):
     NAME_FREE = "name free"
     DIRECTORY_EMPTY = "directory empty"
     NODE_SETTLED = "node settled"
-    DECISION = "a person's decision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,8 @@ class Op:
     ``place`` is where the effect is seen (the new place of a move); ``source`` where the node is now on the side
     acted upon (moves, swaps, set-asides). ``expected`` is the local fingerprint that must still be found (None:
     nothing may be at the place); ``base`` the remote version that must still be current (None: a node the remote
-    never had). ``hash`` … ``mtime_ns`` describe the target content. ``aside`` is a conflicted name fixed before
+    never had). ``hash`` … ``mtime_ns`` describe the target content. ``manifest`` is that of what the remote has: of the
+    content to fetch, or of the base of an edit that is sent. ``aside`` is a conflicted name fixed before
     anything happens. ``bytes_at_stake`` is the size of content a delete or overwrite would displace.
     """
 

@@ -329,11 +329,6 @@ class FrameReader:
         return self.gone is not None or self._count == self._seen
 
     @property
-    def waits_for(self) -> int:
-        """Size in bytes of the chunk that is arriving, 0 between chunks."""
-        return self._head[1] if self._head else 0
-
-    @property
     def partial(self) -> tuple[bytes, int, bytes] | None:
         """Hash, size and first bytes of the chunk that is not complete."""
         return (self._head[0], self._head[1], bytes(self._held)) if self._head else None

@@ -13,11 +13,14 @@ from typing import Final
 from syncd.model.job import KnownEntry, LookJob, LookUnit
 from syncd.model.node import Kind, Reason
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
-from syncd.model.path import RESERVED, is_reserved, name_fault
+from syncd.model.path import RESERVED, is_reserved, name_fault, shown
 from syncd.observe.content import read_content, why
+from syncd.observe.databases import SIDECARS
 from syncd.observe.fingerprint import is_unchanged
 from syncd.observe.ignore import Rules, Sieve
+from syncd.observe.pairs import Headers, Pairs, find_pairs
 from syncd.observe.rules import RulesReader
+from syncd.observe.snapshots import Snapshots
 from syncd.ports import Clock, Dir, Entry, LocalFs, Stat
 
 _FAULTS: Final = {
@@ -64,11 +67,14 @@ class _Found:
 
 
 class Looker:
-    """Carries out look jobs. One for a root, used by all look workers at once."""
+    """Carries out look jobs. One for a root, used by all look workers at once. Without *snapshots* a database is a file
+    like any other, and so are its sidecars."""
 
-    def __init__(self, fs: LocalFs, clock: Clock) -> None:
+    def __init__(self, fs: LocalFs, clock: Clock, snapshots: Snapshots | None = None) -> None:
         self._fs = fs
         self._clock = clock
+        self._snapshots = snapshots
+        self._headers = Headers()
         self._rules = RulesReader(fs, clock)
 
     def look(self, job: LookJob) -> Looked:
@@ -91,7 +97,9 @@ class Looker:
             try:
                 entries = directory.entries() if unit.names is None else _entries_of(directory, unit.names)
                 sieve, tick = rules.within(unit.path), self._fs.traits.time_tick_ns
-                look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget)
+                look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget, self._snapshots)
+                if self._snapshots is not None:
+                    look.pair(entries, self._headers)
                 gone = look.compare(entries)
             except OSError:  # the listing itself failed: nothing may be concluded from half of it
                 return UnitLooked(unit.directory, unit.path, whole, fault=UnitFault.UNREADABLE)
@@ -112,9 +120,13 @@ class Looker:
 
 
 def _entries_of(directory: Dir, names: Iterable[str]) -> list[Entry]:
-    """Return the entries among *names*: presence by the listing, then the stat of those names alone."""
+    """Return the entries among *names*: presence by the listing, then the stat of those names alone. What lies beside a
+    name that is gone as its sidecar is looked at as well: it belongs to nothing any more."""
+    listed = directory.names()
     wanted = frozenset(names)
-    present = [name for name in directory.names() if name in wanted]
+    left = wanted.difference(listed)
+    wanted |= {name + suffix for name in left for suffix in SIDECARS}
+    present = [name for name in listed if name in wanted]
     return [Entry(name, _stat_if(directory, name)) for name in present]
 
 
@@ -136,7 +148,14 @@ class _UnitLook:
     sieve: Sieve
     deep: bool
     budget: _Budget
+    snapshots: Snapshots | None = None
+    pairs: Pairs = field(default_factory=Pairs)
     found: _Found = field(default_factory=_Found)
+
+    def pair(self, entries: list[Entry], headers: Headers) -> None:
+        """Find the databases with sidecars among *entries*, before they are compared."""
+        known = {entry.name: entry for entry in self.unit.known}
+        self.pairs = find_pairs(self.directory, entries, known, headers, whole=self.unit.names is None)
 
     def compare(self, entries: list[Entry]) -> tuple[str, ...]:
         """Compare every entry; returns the known names that are gone, sorted."""
@@ -146,8 +165,9 @@ class _UnitLook:
         # This loop is what an idle scan costs: one call for an unchanged name.
         ignored, first, last = self.sieve.ignored, self.sieve.first, self.sieve.last
         deep, thorough, directory, find = self.deep, self.sieve.thorough, Kind.DIRECTORY, known.get
+        mains, sidecars = self.pairs.mains, self.pairs.sidecars
         for entry in entries:
-            name, stat = entry.name, entry.stat
+            name, stat = entry.name, mains.get(entry.name, entry.stat)
             before = find(name)
             if before is not None:
                 matched += 1
@@ -158,6 +178,8 @@ class _UnitLook:
             suspect = thorough or name[0] in first or name[-1] in last or not name.isascii()
             if suspect and ignored(name, kind is directory):
                 self._ignored(name, kind, before)
+            elif name in sidecars:
+                self._sidecar(name, sidecars[name], before)
             elif before is None or deep or kind is directory or not is_unchanged(before, stat):
                 self._look_at(name, stat, before)
         gone: list[str] = []
@@ -199,8 +221,13 @@ class _UnitLook:
         if is_reserved(name):
             if self.unit.path or name != RESERVED:  # ours at the top; anywhere else it is a person's, and held (P10)
                 self.found.add(Unseen(name, kind, Reason.HELD, name_fault(name) or ""))
-        elif before is not None:
+        elif before is not None or self.unit.names is not None:  # asked for by name: something may want it
             self.found.add(Unseen(name, kind, Reason.IGNORED, ""))
+
+    def _sidecar(self, name: str, owner: str, before: KnownEntry | None) -> None:
+        """What it holds travels with its database; by itself it is never planned."""
+        if before is not None or self.unit.names is not None:
+            self.found.add(Unseen(name, Kind.FILE, Reason.SIDECAR, f"its content travels inside {shown(owner)}"))
 
     def _look_at(self, name: str, stat: Stat, before: KnownEntry | None) -> None:
         """Look at a name that is new or changed (or at all of them, when deep)."""
@@ -232,7 +259,7 @@ class _UnitLook:
             self.found.add(Unhashed(name, stat.fingerprint, busy=False))
             return
         read_ns = int(self.clock.now() * 1e9)
-        what = read_content(self.directory, name, stat, read_ns, self.tick_ns)
+        what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots)
         if isinstance(what, Seen) and before is not None and _still(before, what):
             if what.hash == before.hash:  # a deep look that found all well
                 return

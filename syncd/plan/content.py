@@ -5,7 +5,7 @@ Place is decided elsewhere. Every op made here carries what it expects to find (
 
 from dataclasses import replace
 
-from syncd.model.conflict import ConflictKind, conflicted_name, is_conflicted_copy, original_name
+from syncd.model.conflict import ConflictKind, conflicted_name, copy_prefixes, is_conflicted_copy, original_name
 from syncd.model.node import Absent, Kind, Node, Place, Present, Tree
 from syncd.model.op import Op, OpType, Wait
 from syncd.plan.world import Context, Trees
@@ -55,19 +55,7 @@ def _executable_op(node: Node, context: Context) -> Op | None:
     mine = local_executable(node, context)
     if mine == remote.executable:
         return None
-    if isinstance(synced, Present) and remote.executable == synced.executable:
-        return Op(
-            node.id,
-            OpType.REMOTE_CHMOD,
-            node.kind,
-            remote.place,
-            source=local.place,
-            executable=mine,
-            base=remote.version,
-            expected=node.fingerprint,
-            expected_hash=local.hash,
-        )
-    return Op(
+    take = Op(
         node.id,
         OpType.LOCAL_CHMOD,
         node.kind,
@@ -78,6 +66,9 @@ def _executable_op(node: Node, context: Context) -> Op | None:
         expected=node.fingerprint,
         expected_hash=local.hash,
     )
+    if isinstance(synced, Present) and remote.executable == synced.executable:
+        return replace(take, type=OpType.REMOTE_CHMOD, place=remote.place, executable=mine)
+    return take
 
 
 def upload_edit(node: Node, context: Context) -> Op:
@@ -85,22 +76,8 @@ def upload_edit(node: Node, context: Context) -> Op:
     remote, local = node.remote, node.local
     assert isinstance(remote, Present)
     assert isinstance(local, Present)
-    return Op(
-        node.id,
-        OpType.UPLOAD,
-        node.kind,
-        local.place,
-        source=local.place,
-        hash=local.hash,
-        size=local.size,
-        executable=local_executable(node, context),
-        mtime_ns=local.mtime_ns,
-        base=remote.version,
-        expected=node.fingerprint,
-        expected_hash=local.hash,
-        destructive=True,
-        bytes_at_stake=remote.size,
-    )
+    new = upload_new(node, local.place, context)
+    return replace(new, source=local.place, manifest=remote.manifest, destructive=True, bytes_at_stake=remote.size)
 
 
 def download_edit(node: Node) -> Op:
@@ -138,9 +115,11 @@ def download_new(node: Node, place: Place, waits: tuple[Wait, ...] = ()) -> Op:
 
 
 def upload_new(node: Node, place: Place, context: Context, waits: tuple[Wait, ...] = ()) -> Op:
-    """Create the node at the remote; over its tombstone when it has one (it is revived under its own id)."""
+    """Create the node at the remote; over its tombstone when it has one (it is revived under its own id).
+
+    An edit carries the same, over the version there is."""
     remote, local = node.remote, node.local
-    assert isinstance(remote, Absent)
+    assert isinstance(remote, Present | Absent)
     assert isinstance(local, Present)
     kind = OpType.REMOTE_MKDIR if node.kind is Kind.DIRECTORY else OpType.UPLOAD
     return Op(
@@ -181,7 +160,8 @@ def _copy_exists(node: Node, trees: Trees) -> bool:
     assert isinstance(remote, Present)
     assert isinstance(local, Present)
     original = original_name(local.place.name)
-    for other in trees.children(Tree.REMOTE, remote.place.parent):
+    found = (trees.beginning(Tree.REMOTE, remote.place.parent, prefix) for prefix in copy_prefixes(original))
+    for other in (node for nodes in found for node in nodes):
         there = other.remote
         if (
             other.id != node.id
@@ -203,12 +183,13 @@ def _stays(copy: Node) -> bool:
     return isinstance(copy.synced, Absent)
 
 
-def free_name(trees: Trees, context: Context, place: Place) -> str:
-    """Return a conflicted name that neither tree uses in the directory of *place*."""
+def free_name(trees: Trees, context: Context, place: Place, but: Place | None = None) -> str:
+    """Return a conflicted name that neither tree uses in the directory of *place*, and that is not *but*."""
     number = 1
     while True:
         name = conflicted_name(place.name, context.device, context.now, number)
-        if not any(trees.at_folded(tree, place.parent, name) for tree in (Tree.LOCAL, Tree.REMOTE)):
+        taken = any(trees.at_folded(tree, place.parent, name) for tree in (Tree.LOCAL, Tree.REMOTE))
+        if not taken and Place(place.parent, name) != but:
             return name
         number += 1
 

@@ -16,8 +16,7 @@ def same_field_values(a: Present, b: Present, *, executable: bool = True) -> boo
 
 def moved_there(node: Node) -> bool:
     """Return whether the remote gave the node another place than S; without S its word counts as a move."""
-    if not isinstance(node.remote, Present):
-        return False
+    assert isinstance(node.remote, Present)
     return not isinstance(node.synced, Present) or node.remote.place != node.synced.place
 
 
@@ -76,8 +75,7 @@ class Fate:
         if isinstance(remote, Present) and isinstance(local, Present):
             return True
         here = local if isinstance(local, Present) else remote
-        if not isinstance(here, Present):
-            return False
+        assert isinstance(here, Present)
         if not isinstance(synced, Present):
             return True  # new on one side
         if node.kind is Kind.DIRECTORY:
@@ -94,7 +92,7 @@ class Fate:
                 continue
             visited[top.id] = None
             side = Tree.REMOTE if isinstance(top.remote, Present) else Tree.LOCAL
-            for child in self._trees.children(side, top.id):
+            for child in self._trees.undecided_children(side, top.id):
                 verdict = self._survives.get(child.id, self._at_once(child))
                 if verdict is None:
                     stack.append(child)

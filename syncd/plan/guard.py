@@ -3,15 +3,16 @@
 It counts; it never decides what is right.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+from syncd.model import words
 
 
 @dataclass(frozen=True, slots=True)
-class Stake:
-    """One pending delete or overwrite and the bytes it would displace."""
+class Pending:
+    """Deletes and overwrites that are about to be released in one direction, and the bytes they would displace."""
 
-    op_id: int
+    count: int
     bytes: int
 
 
@@ -45,33 +46,19 @@ class Marks:
         return min(self.nodes, max(self.floor, int(totals.nodes * self.share)))
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Ops to release and ops to hold as one group; *reason* says why, in plain words ("" when nothing is held)."""
-
-    release: tuple[int, ...]
-    hold: tuple[int, ...]
-    reason: str = ""
-
-
-def judge(
-    pending: Sequence[Stake],
-    recent: Recent,
-    totals: Totals,
-    marks: Marks = Marks(),
-) -> Judgement:
-    """Return whether the pending deletes and overwrites of one direction may go.
+def judge(pending: Pending, recent: Recent, totals: Totals, marks: Marks = Marks()) -> str:
+    """Return why the pending deletes and overwrites of one direction must be held, in plain words; "" when they may go.
 
     Over a mark, all that is pending is held: half of a mass delete is not what anybody wants to find.
     """
-    if not pending:
-        return Judgement((), ())
-    ids = tuple(sorted(stake.op_id for stake in pending))
-    count = recent.count + len(pending)
-    at_stake = recent.bytes + sum(stake.bytes for stake in pending)
+    if not pending.count:
+        return ""
+    count = recent.count + pending.count
+    at_stake = recent.bytes + pending.bytes
     limit = marks.count(totals)
     if count > limit:
-        return Judgement((), ids, f"{count} deletes and overwrites within the window, over the mark of {limit}")
+        return f"{count} deletes and overwrites within the window, over the mark of {limit}"
     if at_stake > marks.bytes:
-        return Judgement((), ids, f"{at_stake} bytes deleted or overwritten within the window, over {marks.bytes}")
-    return Judgement(ids, ())
+        mark = words.size(marks.bytes)
+        return f"{words.size(at_stake)} deleted or overwritten within the window, over the mark of {mark}"
+    return ""

@@ -7,7 +7,7 @@ what wants a remote name that another node keeps there is set aside here under a
 from dataclasses import replace
 
 from syncd.model.conflict import ConflictKind
-from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, Side, Wait, WaitKind
 from syncd.model.path import ROOT, fold, name_fault
 from syncd.plan.content import download_new, free_name, upload_new
@@ -47,8 +47,7 @@ class Places:
     def fault(self, node: Node) -> str | None:
         """Return why the remote's name or kind of this node cannot exist in this root, in plain words."""
         remote = node.remote
-        if not isinstance(remote, Present):
-            return None
+        assert isinstance(remote, Present)
         why = name_fault(remote.place.name)
         if why is not None:
             return f"its name {why}"
@@ -124,6 +123,24 @@ class Places:
             return None
         return self._delete_here(node, local)
 
+    # --- the remote's place is excluded here ---------------------------------------------------------------------
+
+    def stay(self, node: Node) -> Op:
+        """Have the remote take the node to the place it has here."""
+        local = node.local
+        assert isinstance(local, Present)
+        waits = self._waits_there(node, local.place)
+        return (
+            self._set_aside(node, local, waits)
+            if isinstance(waits, Node)
+            else self.move_there(node, local.place, waits)
+        )
+
+    def leave(self, node: Node) -> Op:
+        """Take the local node into the trash; the remote keeps it."""
+        assert isinstance(node.local, Present)
+        return self._delete_here(node, node.local)
+
     # --- one side has it ----------------------------------------------------------------------------------------
 
     def _create_here(self, node: Node, remote: Present) -> Op:
@@ -182,8 +199,10 @@ class Places:
         """
         if node.kind is not Kind.DIRECTORY:
             return ()
-        rest = [c for c in self._trees.children(tree, node.id) if tree is Tree.REMOTE or _counts(c)]
-        return (Wait(WaitKind.DIRECTORY_EMPTY, rest[-1].id),) if rest else ()
+        for child in self._trees.children_backwards(tree, node.id):
+            if tree is Tree.REMOTE or _counts(child):
+                return (Wait(WaitKind.DIRECTORY_EMPTY, child.id),)
+        return ()
 
     # --- names --------------------------------------------------------------------------------------------------
 
@@ -195,11 +214,13 @@ class Places:
         kind = ConflictKind.NAME if winner.kind is node.kind else ConflictKind.TYPE
         if isinstance(there, Present) and there.place.name != local.place.name:
             kind = ConflictKind.CASE
+        # Back at its place in S it would count as unchanged, and go with what the remote deleted (P7).
+        name = free_name(self._trees, self._context, local.place, place_of(node.synced))
         return Op(
             node.id,
             OpType.SET_ASIDE,
             node.kind,
-            Place(local.place.parent, free_name(self._trees, self._context, local.place)),
+            Place(local.place.parent, name),
             source=local.place,
             hash=local.hash,
             size=local.size,

@@ -1,6 +1,6 @@
 """What the planner is given and what it answers. Owns the ``Trees`` protocol; never decides anything."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,19 @@ class Trees(Protocol):
 
     def children(self, tree: Tree, parent: NodeKey) -> Sequence[Node]:
         """Return what *tree* has in a directory: present, or unknown with a place there; by name, then id."""
+        ...
+
+    def undecided_children(self, tree: Tree, parent: NodeKey) -> Sequence[Node]:
+        """Return of ``children`` of R or L, in order, at least those that may outlive their directory: a file that one
+        side deleted and the other has as it was in sync does not."""
+        ...
+
+    def children_backwards(self, tree: Tree, parent: NodeKey) -> Iterator[Node]:
+        """Yield ``children`` from the last to the first: who needs one of many reads no more of them."""
+        ...
+
+    def beginning(self, tree: Tree, parent: NodeKey, prefix: str) -> Sequence[Node]:
+        """Return ``children`` whose names begin with *prefix*."""
         ...
 
     def at(self, tree: Tree, parent: NodeKey, name: str) -> Sequence[Node]:

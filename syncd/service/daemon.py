@@ -18,6 +18,7 @@ import structlog
 from syncd.adapters import lockfile
 from syncd.adapters.hub_remote import HubRemote
 from syncd.adapters.posix_fs import PosixFs
+from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.adapters.system import SystemChance, SystemClock
 from syncd.adapters.threads import Handler, ThreadWorkers
 from syncd.adapters.watch import make_watcher
@@ -59,20 +60,15 @@ from syncd.observe.canary import prove_watcher
 from syncd.observe.listing import Lister
 from syncd.observe.rules import RulesReader
 from syncd.observe.scan import Looker
+from syncd.observe.snapshots import Snapshots
 from syncd.ports import RootIdentity, Traits, Watcher
-from syncd.service import folders
+from syncd.service import folders, known_traits
 from syncd.service.roots import RootKeeper, RootRecord, Roots, write_private
 from syncd.service.tokens import Tokens
 from syncd.settings import Settings
 
 WORKERS_STOP: Final = 3.0
 """Seconds running jobs get to end by themselves; what does not is recovered at the next start (P4)."""
-
-LIKELY_TRAITS: Final = Traits(
-    case_sensitive=True, normalises=False, executable_bit=True, symlinks=True, time_tick_ns=1_000_000_000,
-    stable_inodes=True, exchange=True, no_replace=True,
-)  # fmt: skip
-"""What is assumed until the root is there to be tried; nothing is planned before that."""
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
@@ -156,6 +152,7 @@ class Daemon:
         """Take the root's lock and start; raises Refused with the other daemon's pid, or why it cannot run."""
         with contextlib.ExitStack() as undo:
             undo.enter_context(lockfile.acquire(str(self._folder.lock)))
+            self.record = self._roots.load(self.record.id)  # as it is now that nobody else may change it
             self._build(undo)
             self._undo = undo.pop_all()
 
@@ -189,7 +186,8 @@ class Daemon:
     def _build(self, undo: contextlib.ExitStack) -> None:
         clock, chance = SystemClock(), SystemChance()
         record = self.record
-        self._fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino))
+        assumed = known_traits.recall(self._folder.base)
+        self._fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino), assumed=assumed)
         database = Database.open(str(self._folder.database), clock=clock)
         undo.callback(database.close)
         if database.set_aside:
@@ -199,7 +197,9 @@ class Daemon:
         )
         undo.callback(self._remote.close)
         self._lister = Lister(self._remote)
-        self._looker = Looker(self._fs, clock)
+        floor = int(self._settings.disk.free_floor)
+        self._snapshots = Snapshots(self._fs, SqliteDatabases(), chance, floor)
+        self._looker = Looker(self._fs, clock, self._snapshots)
         self._rules = RulesReader(self._fs, clock)
         self._runner = self._build_runner(clock, chance)
         self._facts = RootFacts(
@@ -250,6 +250,7 @@ class Daemon:
             self._inbox.put,
             self._stopping.is_set,
             lambda path, directory: self._rules.read().ignored(path, directory),
+            self._snapshots,
         )
 
     def _traits(self) -> Traits:
@@ -257,7 +258,7 @@ class Daemon:
             return self._fs.traits
         except (RootGone, OSError) as error:
             self._log.warning("the folder is not there yet; it is looked for again and again", why=str(error))
-            return LIKELY_TRAITS
+            return known_traits.recall(self._folder.base)
 
     def _workers(self, settings: EngineSettings) -> _Crew:
         widths = {
@@ -305,6 +306,7 @@ class Daemon:
         try:
             found = self._fs.prove()
             self._facts.traits = self._fs.traits  # read by the control thread only after the message below
+            known_traits.keep(self._folder.base, self._facts.traits)
         except (RootGone, OSError) as error:
             self._unwatch()
             return [Unproven(str(error))]

@@ -17,7 +17,7 @@ from syncd.db.views import open_view
 from syncd.model.errors import SyncdError
 from syncd.model.path import shown
 from syncd.ports import RootIdentity, Traits
-from syncd.service import config, folders
+from syncd.service import config, folders, known_traits
 from syncd.service.roots import RootRecord, Roots
 from syncd.service.tokens import Tokens
 
@@ -78,7 +78,8 @@ def _watches(about: str) -> Iterator[Finding]:
 
 def _root(record: RootRecord, remotes: bool) -> Iterator[Finding]:
     about = record.path
-    fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino))
+    assumed = known_traits.recall(Roots().folder(record.id).base)
+    fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino), assumed=assumed)
     try:
         found = fs.prove()
         moved = record.ino not in (0, found.ino)

@@ -51,7 +51,9 @@ class HubData:
     def require(self) -> None:
         """Raise Usage unless there is a hub in this folder."""
         if not (self.path / DATABASE).exists():
-            raise Usage(f"{self.path}: there is no hub here: run `syncd hub invite SPACE --data DIR`, or name --data")
+            raise Usage(
+                f"{self.path}: there is no hub here: start one with `syncd hub serve`, or name its folder with --data"
+            )
 
     def open(self) -> Hub:
         """Open the hub; other processes may have it open too."""

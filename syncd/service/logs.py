@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from syncd.model.path import shown
 from syncd.settings import LogFormat, LogLevel
@@ -30,7 +31,9 @@ class _StandardError:
 
 
 def configure(level: LogLevel, format_: LogFormat) -> None:
-    """Set structlog and the standard library's logging up. Call once, before the first line."""
+    """Set structlog and the standard library's logging up. Call once, before the first line.
+
+    A traceback never shows what variables held: a token would be among them."""
     number = getattr(logging, level.name)
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -41,9 +44,11 @@ def configure(level: LogLevel, format_: LogFormat) -> None:
         without_secrets,
     ]
     if format_ is LogFormat.JSON:
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        bare = ExceptionDictTransformer(show_locals=False)
+        processors += [structlog.processors.ExceptionRenderer(bare), structlog.processors.JSONRenderer()]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0))
+        colours, bare_text = sys.stderr.isatty(), structlog.dev.plain_traceback
+        processors.append(structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0, exception_formatter=bare_text))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from syncd.adapters import lockfile
 from syncd.model.errors import Corrupt, Usage
 from syncd.model.path import shown
 from syncd.service import folders
@@ -132,6 +133,13 @@ class Roots:
         """Make *record* durable: after a crash there is the old one or the new one, never half of one."""
         folder = self.prepare(record.id)
         write_private(folder / RECORD, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+
+    def keep_paused(self, root_id: str, paused: bool) -> None:
+        """Keep for the next daemon whether a person holds all work. Raises Refused when one runs: it is the one to ask.
+
+        Under the root's lock: a daemon that starts at this moment reads the record only once it is kept."""
+        with lockfile.acquire_briefly(str(self.folder(root_id).lock)):
+            RootKeeper(self, self.load(root_id)).keep_paused(paused)
 
     def forget(self, root_id: str) -> None:
         """Remove a root's record so that it is tied no more; its database goes with it, files stay."""

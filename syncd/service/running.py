@@ -150,4 +150,4 @@ def _settled(
         elif offline_since is None:
             offline_since = now
         elif now - offline_since > OFFLINE_SECONDS:
-            return 1, f"the remote cannot be reached: {live.why or live.remote_detail}"
+            return 1, live.why or live.remote_detail

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from syncd.model.errors import Refused
 
 HOLDER = """
 import sys
+import threading
 from syncd.adapters import lockfile
 lock = lockfile.acquire(sys.argv[1])
 print("locked", flush=True)
@@ -77,9 +79,32 @@ def test_nonsense_in_the_file_does_no_harm(tmp_path: Path, text: bytes) -> None:
 
 
 def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    lock = lockfile.acquire(path)
-    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as child:
+    path = tmp_path / "lock"
+    lock = lockfile.acquire(str(path))
+    command = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"  # before, the kernel may not have closed what exec closes
         lock.release()
-        lockfile.acquire(path).release()
+        with lockfile.acquire(str(path)):  # Refused, if the child held it too
+            assert child.poll() is None
+            assert path.read_text() == f"{os.getpid()}\n"
         child.communicate()
+
+
+def test_a_lock_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("12345\n")  # of an owner that was killed
+    brief = lockfile.acquire_briefly(str(path))
+    assert path.read_bytes() == b""
+    timer = threading.Timer(0.1, brief.release)
+    timer.start()
+    with lockfile.acquire(str(path)):
+        assert path.read_text() == f"{os.getpid()}\n"
+    timer.join()
+
+
+def test_a_moments_work_is_refused_while_a_daemon_has_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with lockfile.acquire(str(path)), pytest.raises(Refused, match=f"pid {os.getpid()} "):
+        lockfile.acquire_briefly(str(path))

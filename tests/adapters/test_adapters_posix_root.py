@@ -14,13 +14,6 @@ ID = "ab" * 16
 OTHER_ID = "cd" * 16
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "root"
-    path.mkdir()
-    return path
-
-
 def one_line(error: BaseException) -> str:
     text = str(error)
     assert "\n" not in text

@@ -1,7 +1,7 @@
 """ThreadWorkers: bounded lanes, messages as they come, nothing swallowed, a clean stop, and no polling."""
 
 import queue
-import resource
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from syncd.adapters.threads import Handler, ThreadWorkers
 from syncd.model.errors import Refused
 from syncd.model.job import Job, Lane, PollJob, ProveJob, PullJob
 from syncd.model.observation import HintsLost, JobFailed, Message, PollEnded, Tick
+from tests.waiting import until
 
 SOON = 10.0
 LOOK = ProveJob()
@@ -67,6 +68,14 @@ def workers(inbox: Inbox, **lanes: tuple[Handler, int]) -> ThreadWorkers:
         {Lane(name): width for name, (_, width) in lanes.items()},
         inbox.post,
     )
+
+
+def sleeps_until_told(thread: threading.Thread) -> bool:
+    """Return whether *thread* waits for a condition at this moment, without a time limit."""
+    frame = sys._current_frames()[thread.ident or 0]
+    while frame.f_back is not None and frame.f_code is not threading.Condition.wait.__code__:
+        frame = frame.f_back
+    return frame.f_locals.get("timeout", SOON) is None
 
 
 def test_messages_are_posted_as_they_come(inbox: Inbox) -> None:
@@ -185,16 +194,21 @@ def test_submit_never_blocks_and_keeps_the_order(inbox: Inbox) -> None:
 
 
 def test_an_idle_pool_uses_no_processor_time(inbox: Inbox) -> None:
-    pool = workers(inbox, look=(lambda job: [Tick()], 4))
+    before = set(threading.enumerate())
+    gate = Gate()
+    pool = workers(inbox, look=(gate, 4))
     for _ in range(4):
         pool.submit(LOOK)
     for _ in range(4):
+        gate.begun.get(timeout=SOON)
+    started = set(threading.enumerate()) - before
+    assert len(started) == 4
+    for _ in range(4):
+        gate.go.release()
         inbox.next()
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    time.sleep(1)  # what is measured is this very time of doing nothing
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    # Each thread goes to sleep once, this one too; a pool that looked round ten times a second would make forty.
-    assert after.ru_nvcsw - before.ru_nvcsw < 20
+    # A pool that looked round ten times a second would wait a tenth of one at a time.
+    until(lambda: all(sleeps_until_told(thread) for thread in started), "every thread waits without a time limit")
+    assert set(threading.enumerate()) - before == started
     assert pool.stop(SOON)
 
 

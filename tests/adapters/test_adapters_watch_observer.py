@@ -34,6 +34,7 @@ def watcher(root, messages):
 
 
 def hinted_until(messages, wanted):
+    """Return every name hinted until *wanted* is."""
     seen = set()
     while wanted not in seen:
         message = messages.get(timeout=LONG)
@@ -44,11 +45,11 @@ def hinted_until(messages, wanted):
 
 def test_changes_are_hinted_with_paths_below_the_root(root, watcher, messages):
     (root / "sub").mkdir()
-    hinted_until(messages, ((), "sub"))
+    assert ((), "sub") in hinted_until(messages, ((), "sub"))
     (root / "sub" / "a").write_bytes(b"x")
-    hinted_until(messages, (("sub",), "a"))
+    assert (("sub",), "a") in hinted_until(messages, (("sub",), "a"))
     (root / "sub" / "a").rename(root / "b")
-    hinted_until(messages, ((), "b"))
+    assert ((), "b") in hinted_until(messages, ((), "b"))
 
 
 def test_our_own_folder_and_ignored_ones_are_silent(root, watcher, messages):

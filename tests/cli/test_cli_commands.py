@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from syncd.adapters.system import SystemClock
 from syncd.cli import main
+from syncd.db.connection import Database
+from syncd.db.facts import TRASH_BYTES
 from syncd.service import folders
 from syncd.service.roots import RootRecord, Roots, new_root_id
 
@@ -116,6 +120,18 @@ def test_status_without_a_daemon_says_so(tmp_path: Path, capsys: pytest.CaptureF
     assert (found["path"], found["daemon"], found["live"]) == (record.path, None, None)
 
 
+def test_status_says_how_large_the_trash_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = tied(tmp_path / "a")
+    database = Database.open(str(Roots().folder(record.id).database), clock=SystemClock())
+    assert main.run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["roots"][0]["trash_bytes"] == 0
+    with database.transaction():
+        database.meta.set(TRASH_BYTES, "4096")
+    assert main.run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["roots"][0]["trash_bytes"] == 4096
+    database.close()
+
+
 def test_wait_without_a_daemon_fails_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tied(tmp_path / "a")
     assert main.run(["wait"]) == 1
@@ -135,6 +151,17 @@ def test_a_root_without_a_token_says_what_to_do(tmp_path: Path, capsys: pytest.C
     tied(tmp_path / "a")
     assert main.run(["run", "--once"]) == 1
     assert "new invite" in capsys.readouterr().err
+
+
+def test_a_plan_that_cannot_be_made_leaves_no_copy_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tied(tmp_path / "a")
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    assert main.run(["plan"]) == 1
+    assert "syncd init" in capsys.readouterr().out
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_rebuild_sets_the_database_aside_and_keeps_it(tmp_path: Path) -> None:
@@ -170,6 +197,18 @@ def test_init_with_the_hub_down_changes_nothing(tmp_path: Path, capsys: pytest.C
     assert said.err.count("\n") == 1
     assert Roots().all() == []
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_init_that_fails_takes_away_the_folders_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    invite = "syncd://127.0.0.1:1/files#" + "a" * 30
+    for folder in ("mine", "mine/new", "mine/deep/new"):
+        assert main.run(["init", str(tmp_path / folder), "--create", "--remote", invite]) == 1
+        assert "cannot be reached" in capsys.readouterr().err
+    assert list((tmp_path / "mine").iterdir()) == []
+    (tmp_path / "file").write_text("I am a file")
+    assert main.run(["init", str(tmp_path / "file"), "--create", "--remote", invite]) == 2
+    assert "not a folder" in capsys.readouterr().err
 
 
 def test_init_refuses_plain_http_beyond_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """How numbers and names look."""
 
+import errno
+
 import pytest
 
 from syncd.cli.main import say_error
@@ -71,11 +73,29 @@ ROOT = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        pytest.param(FileExistsError(errno.EEXIST, "File exists", "/a"), "/a: file exists: a folder is", id="a file"),
+        pytest.param(PermissionError(errno.EACCES, "Permission denied", "/a"), "check who may", id="no permission"),
+        pytest.param(OSError(errno.ENOSPC, "No space left on device"), "free some space", id="full"),
+        pytest.param(OSError(errno.EIO, "Input/output error", b"/b"), "/b: input/output error: check it", id="other"),
+    ],
+)
+def test_an_error_of_the_system_says_what_why_and_what_to_do(
+    error: OSError, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_error(error)
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+
+
 def test_p12_status_says_what_why_and_what_next() -> None:
     text = "\n".join(lines_of(ROOT))
     for part in (
         "syncing",
-        "offline no route",
+        "offline: no route",
         "2 files, 1 folder, 2.0 KiB",
         "upload",
         "50 %",
@@ -108,6 +128,33 @@ def test_p12_in_sync_is_not_said_while_something_waits_for_a_person() -> None:
     assert "waits for you" in lines_of({**ROOT, "live": live})[0]
     calm = {**ROOT, "live": live, "conflicts": 0, "held_groups": 0, "ops": {"ready": 0}}
     assert "in sync" in lines_of(calm)[0]
+
+
+STUCK = {"conflicts": 0, "held_groups": 0, "ops": {"ready": 2}, "stuck": 2}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        pytest.param({}, "waits for you", id="all that is left cannot go on before somebody helps"),
+        pytest.param({"stuck": 1}, "syncing", id="other work goes on"),
+        pytest.param({"ops": {"ready": 2, "running": 1}}, "syncing", id="something runs"),
+    ],
+)
+def test_p12_syncing_is_not_said_while_nothing_can_move(more: dict, says: str) -> None:
+    root = {**ROOT, **STUCK, "live": {**LIVE, "running": []}, **more}
+    assert says in lines_of(root)[0]
+    assert waits(root), "and `syncd status` ends with 3, as `syncd wait` does"
+
+
+def test_p12_a_remote_that_is_away_is_explained_once() -> None:
+    live = {**LIVE, "phase": "offline", "why": "no route", "remote_detail": "no route"}
+    assert "\n".join(lines_of({**ROOT, "live": live})).count("no route") == 1
+
+
+def test_p12_what_cannot_be_read_comes_with_what_to_do() -> None:
+    unsynced = [{"path": "locked", "why": "unreadable", "detail": "permission denied"}]
+    assert any("right to read" in line for line in lines_of({**ROOT, "unsynced": unsynced}))
 
 
 def test_p12_a_thousand_held_deletes_are_a_few_lines_without_a_time() -> None:

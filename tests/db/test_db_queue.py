@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from syncd.db.connection import Database
-from syncd.db.queue import AtStake, QueuedOp
+from syncd.db.decisions import Decision, GroupKind, Item
+from syncd.db.queue import HELD, AtStake, QueuedOp
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Fingerprint, Kind, Place, Version
 from syncd.model.op import Move, Op, OpState, OpType, Side, Wait, WaitKind
@@ -193,10 +194,39 @@ def test_waiting_on_names_the_nodes_that_wait(db: Database) -> None:
 def test_p8_the_guard_sees_what_would_be_destroyed(db: Database) -> None:
     op_id = put(db, FULL, 1)
     put(db, UPLOAD, 2)
-    assert db.queue.destructive(Side.LOCAL) == [AtStake(op_id, 7, 2**40, OpState.READY)]
-    assert db.queue.destructive(Side.REMOTE) == []
-    db.queue.abandon(op_id, 1.0)
-    assert db.queue.destructive(Side.LOCAL) == []
+    assert db.queue.to_hold(Side.LOCAL, 0, 9) == [AtStake(op_id, 7, FULL.type.value, 2**40)]
+    assert db.queue.to_hold(Side.REMOTE, 0, 9) == db.queue.to_hold(Side.LOCAL, op_id, 9) == []
+    assert db.queue.at_stake(Side.LOCAL, 0.0) == (1, 2**40)
+    assert (db.queue.newest_destructive(Side.LOCAL), db.queue.newest_destructive(Side.REMOTE)) == (op_id, 0)
+    db.queue.block(op_id, HELD, "many deletes")
+    assert db.queue.to_hold(Side.LOCAL, 0, 9) == [], "held already ..."
+    assert db.queue.at_stake(Side.LOCAL, 0.0) == (1, 2**40), "... and still at stake"
+    db.queue.drop(7)
+    assert db.queue.at_stake(Side.LOCAL, 0.0) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("decided", "since", "undone", "counts"),
+    [
+        pytest.param(5.0, 4.0, False, False, id="allowed a moment ago"),
+        pytest.param(5.0, 6.0, False, True, id="allowed long ago, for another op"),
+        pytest.param(50.0, 60.0, False, False, id="allowed long ago, and waits since"),
+        pytest.param(5.0, 4.0, True, True, id="the allowance was taken back"),
+    ],
+)
+def test_p8_what_a_person_allowed_is_not_at_stake(
+    db: Database, decided: float, since: float, undone: bool, counts: bool
+) -> None:
+    db.queue.put(FULL, state=OpState.READY, key=bytes(16), not_before=None, now=20.0)
+    group = db.decisions.open(GroupKind.HELD, Side.LOCAL, "many deletes", 1.0)
+    db.decisions.add(group, [Item(FULL.node)])
+    assert db.queue.at_stake(Side.LOCAL, since)[0] == 1
+    db.decisions.decide(group, Decision.ALLOW, decided)
+    assert db.queue.at_stake(Side.LOCAL, since)[0] == 1, "not before it is carried out"
+    db.decisions.take_on(db.decisions.unfinished(), [FULL.node])
+    if undone:
+        db.decisions.undo(group, db.decisions.open(GroupKind.HELD, Side.LOCAL, "taken back", 2.0))
+    assert db.queue.at_stake(Side.LOCAL, since)[0] == counts
 
 
 def test_counts_name_every_state_and_clear_leaves_what_runs_or_is_done(db: Database) -> None:
@@ -209,3 +239,16 @@ def test_counts_name_every_state_and_clear_leaves_what_runs_or_is_done(db: Datab
     }  # fmt: skip
     db.queue.clear()
     assert {state for state, count in db.queue.counts().items() if count} == {OpState.RUNNING, OpState.DONE}
+
+
+def test_p11_dropping_an_op_does_not_read_the_whole_queue(db: Database) -> None:
+    for number in range(3):
+        put(db, replace(UPLOAD, node=number + 10), number)
+    ran: list[tuple[str, Any]] = []
+    db._connection.exec_trace = lambda cursor, sql, values: ran.append((sql, values)) is None
+    db.queue.drop(10)
+    db.nodes.delete(11)
+    db._connection.exec_trace = None
+    plans = [db._connection.execute("EXPLAIN QUERY PLAN " + sql, values).fetchall() for sql, values in ran]
+    assert len(plans) > 4
+    assert not [row for plan in plans for row in plan if str(row[3]).startswith("SCAN")]

@@ -29,14 +29,12 @@ def test_p3_an_equal_open_conflict_is_stored_once(db: Database) -> None:
 def test_a_conflict_is_open_until_resolved_and_the_first_ending_counts(db: Database) -> None:
     a = db.conflicts.add(5, ConflictKind.NAME, "a", "", 1.0)
     b = db.conflicts.add(6, ConflictKind.TYPE, "b", "", 2.0)
-    db.conflicts.acknowledge(a, 2.5)
-    db.conflicts.acknowledge(a, 9.0)
     db.conflicts.resolve(a, "keep mine", 3.0)
     db.conflicts.resolve(a, "keep theirs", 4.0)
     assert [c.id for c in db.conflicts.open()] == [b]
     assert db.conflicts.open_count() == 1
     ended = db.conflicts.get(a)
-    assert (ended.resolution, ended.resolved, ended.acknowledged) == ("keep mine", 3.0, 2.5)
+    assert (ended.resolution, ended.resolved) == ("keep mine", 3.0)
     assert [c.id for c in db.conflicts.recent(5)] == [b, a]
     assert [c.id for c in db.conflicts.of_node(5)] == [a]
 
@@ -61,29 +59,49 @@ def test_p8_a_group_tells_its_numbers_and_pages_its_items(db: Database) -> None:
 
 def test_a_decision_once_given_stays(db: Database) -> None:
     group = held(db)
-    assert db.decisions.decide(group, Decision.REFUSE, 2.0, nodes=[6, 99]) == 1
-    assert db.decisions.decide(group, Decision.ALLOW, 3.0) == 2
+    assert db.decisions.decide(group, Decision.ALLOW, 3.0) == 3
     assert db.decisions.decide(group, Decision.REFUSE, 4.0) == 0
+    word = db.decisions.unfinished()
+    db.decisions.take_on(word, [6])
     db.decisions.add(group, [Item(6, "other", "delete", 99)])
     db.decisions.remove(group, [6])
     found = [(item.node, item.decision, item.decided, item.path) for item in db.decisions.items(group, 9)]
-    assert found == [
-        (5, Decision.ALLOW, 3.0, "p5"),
-        (6, Decision.REFUSE, 2.0, "p6"),
-        (7, Decision.ALLOW, 3.0, "p7"),
-    ]
+    assert found == [(node, Decision.ALLOW, 3.0, f"p{node}") for node in (5, 6, 7)]
     assert db.decisions.undecided() == []
+
+
+def test_p11_a_word_on_a_group_is_taken_on_item_by_item(db: Database) -> None:
+    group, other = held(db), held(db)
+    assert db.decisions.unfinished() is None
+    db.decisions.decide(group, Decision.REFUSE, 2.0)
+    word = db.decisions.unfinished()
+    assert (word.group, word.decision, word.at) == (group, Decision.REFUSE, 2.0)
+    assert db.decisions.untaken(group, 2) == [5, 6]
+    assert db.decisions.undecided_of(GroupKind.HELD, Side.LOCAL) == other, "what comes now is no part of it"
+    db.decisions.undo(other, group)
+    assert db.decisions.standing(5) == (group, Decision.UNDECIDED, 0.0), "nothing was done about it yet"
+    db.decisions.take_on(word, [5, 6])
+    assert db.decisions.standing(5) == (group, Decision.REFUSE, 2.0)
+    assert db.decisions.untaken(group, 2) == [7]
+    db.decisions.take_on(word, [7])
+    assert db.decisions.unfinished() is None
+
+
+def test_p9_the_stable_ids_of_what_is_undecided(db: Database) -> None:
+    keys = [db.nodes.insert(Kind.FILE, node_id=bytes([number] * 16)) for number in (3, 1, 2)]
+    group = db.decisions.open(GroupKind.HELD, Side.REMOTE, "many deletes", 1.0)
+    db.decisions.add(group, [Item(key) for key in (*keys, db.nodes.insert(Kind.FILE))])
+    assert db.decisions.undecided_ids(group) == [bytes([number] * 16) for number in (3, 1, 2)]
 
 
 def test_the_newest_decision_that_was_not_undone_holds(db: Database) -> None:
     old, new = held(db), held(db)
     db.decisions.decide(new, Decision.ALLOW, 2.0)
-    group, item = db.decisions.decision_for(5)
-    assert (group.id, item.decision) == (new, Decision.ALLOW)
+    db.decisions.take_on(db.decisions.unfinished(), [5])
+    assert db.decisions.standing(5) == (new, Decision.ALLOW, 2.0)
     db.decisions.undo(new, old)
-    group, item = db.decisions.decision_for(5)
-    assert (group.id, item.decision) == (old, Decision.UNDECIDED)
-    assert db.decisions.decision_for(99) is None
+    assert db.decisions.standing(5) == (old, Decision.UNDECIDED, 0.0)
+    assert db.decisions.standing(99) is None
 
 
 def test_what_needs_no_decision_any_more_leaves_the_group(db: Database) -> None:
@@ -95,8 +113,11 @@ def test_what_needs_no_decision_any_more_leaves_the_group(db: Database) -> None:
     assert [item.node for item in db.decisions.items(group, 9)] == [6, 7]
     assert db.decisions.prune(99.0) == 0
     db.decisions.decide(group, Decision.ALLOW, 2.0)
-    assert db.decisions.prune(99.0) == 1
+    assert db.decisions.prune(99.0) == 0, "some items have not taken it on"
+    db.decisions.take_on(db.decisions.unfinished(), [6, 7])
+    assert [db.decisions.prune(99.0, 1) for _ in range(4)] == [1, 1, 1, 0]
     assert db.decisions.items(group, 9) == []
+    assert db.decisions.get(group) is None
 
 
 # --- runs
@@ -115,8 +136,6 @@ def test_p4_an_interrupted_run_is_found_with_its_cursor(db: Database) -> None:
     ended = db.runs.get(run)
     assert (ended.status, ended.finished, ended.processed) == (RunStatus.COMPLETED, 2.0, 500)
     assert db.runs.active() == []
-    assert db.runs.last_completed(RunKind.DEEP) == ended
-    assert db.runs.last_completed(RunKind.QUICK) is None
     with pytest.raises(ValueError, match="running"):
         db.runs.finish(run, RunStatus.RUNNING, 4.0)
 

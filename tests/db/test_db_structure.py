@@ -1,6 +1,8 @@
 """Paths, orphans, listings, history and numbers."""
 
 import random
+from dataclasses import replace
+from itertools import chain
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,16 +56,12 @@ def test_of_twins_the_present_one_is_found_and_both_are_searched(db: Database) -
     assert db.nodes.find(Tree.LOCAL, ("d", "x")) == child
 
 
-@pytest.mark.parametrize("tree", [Tree.LOCAL, Tree.REMOTE])
-def test_orphans_are_found_level_by_level(db: Database, tree: Tree) -> None:
+def test_orphans_are_found_level_by_level(db: Database) -> None:
     def orphans() -> list[int]:
-        return db.nodes.local_orphans(10) if tree is Tree.LOCAL else db.nodes.remote_orphans(10)
+        return db.nodes.local_orphans(10)
 
     def absent(key: int) -> None:
-        if tree is Tree.LOCAL:
-            db.nodes.set_local(key, Absent(), None)
-        else:
-            db.nodes.set_remote(key, Absent())
+        db.nodes.set_local(key, Absent(), None)
 
     a = directory(db, ROOT, "a")
     b, b2 = directory(db, a, "b"), directory(db, a, "b2")
@@ -109,7 +107,14 @@ def test_children_of_a_deleted_row_are_orphans(db: Database) -> None:
     b = directory(db, a, "b")
     db.nodes.delete(a)
     assert db.nodes.local_orphans(10) == [b]
-    assert db.nodes.remote_orphans(10) == [b]
+
+
+def test_a_directory_that_goes_at_the_remote_leaves_no_mark_behind(db: Database) -> None:
+    """Marks of R were made and never asked for: one for each directory that ever went."""
+    a = directory(db, ROOT, "a")
+    directory(db, a, "b")
+    db.nodes.set_remote(a, Absent())
+    assert db.nodes._execute("SELECT count(*) FROM gone_directory").get == 0
 
 
 # --- listings and history -------------------------------------------------------------------------------------------
@@ -209,3 +214,62 @@ def test_counters_stay_true_whatever_happens(db: Database, seed: int, steps: int
         )
     finally:
         db._connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("tree", [Tree.LOCAL, Tree.REMOTE])
+def test_p11_children_are_read_in_pages_also_where_two_claim_a_name(db: Database, tree: Tree) -> None:
+    parent = directory(db, ROOT, "folder")
+    keys = [directory(db, parent, name) for name in ("b", "a", "b", "c", "b")]
+    elsewhere = directory(db, ROOT, "b")
+    pages, after = [], ("", 0)
+    while page := db.nodes.children_after(tree, parent, after, 2):
+        pages.append(page)
+        after = page[-1]
+    assert pages == [
+        [("a", keys[1]), ("b", keys[0])],
+        [("b", keys[2]), ("b", keys[4])],
+        [("c", keys[3])],
+    ]
+    assert [node.id for node in db.nodes.children_backwards(tree, parent)] == [key for _, key in chain(*pages)][::-1]
+    assert elsewhere not in [key for _, key in chain(*pages)]
+
+
+def test_children_whose_names_begin_alike(db: Database) -> None:
+    keys = [directory(db, ROOT, name) for name in ("ab", "a\U0010ffff", "b", "abc", "Ab", "aa", "äb")]
+    assert [node.id for node in db.nodes.beginning(Tree.LOCAL, ROOT, "ab")] == [keys[0], keys[3]]
+    assert [node.id for node in db.nodes.beginning(Tree.LOCAL, ROOT, "")] != []
+    assert db.nodes.beginning(Tree.LOCAL, ROOT, "\udcff") == []
+
+
+SAME = Present(Place(ROOT, "x"), b"h" * 32, False, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "synced", "here", "there", "undecided"),
+    [
+        pytest.param(Kind.FILE, SAME, SAME, Absent(), False, id="in sync, deleted there: it goes"),
+        pytest.param(Kind.FILE, SAME, SAME, SAME, True, id="both have it"),
+        pytest.param(Kind.FILE, SAME, SAME, Unknown(Reason.IGNORED), True, id="not known there"),
+        pytest.param(Kind.FILE, Absent(), SAME, Absent(), True, id="new"),
+        pytest.param(Kind.FILE, SAME, replace(SAME, hash=b"i" * 32), Absent(), True, id="edited"),
+        pytest.param(Kind.FILE, SAME, replace(SAME, executable=True), Absent(), True, id="another bit"),
+        pytest.param(Kind.FILE, replace(SAME, place=Place(ROOT, "y")), SAME, Absent(), True, id="moved"),
+        pytest.param(Kind.DIRECTORY, SAME, SAME, Absent(), True, id="a directory: what is in it decides"),
+    ],
+)
+@pytest.mark.parametrize("tree", [Tree.LOCAL, Tree.REMOTE])
+def test_what_may_outlive_its_directory(
+    db: Database, tree: Tree, kind: Kind, synced: Present | Absent, here: Present, there: State, undecided: bool
+) -> None:
+    sides = {"local": here, "remote": there} if tree is Tree.LOCAL else {"local": there, "remote": here}
+    key = db.nodes.insert(kind, synced=synced, **sides)
+    assert [node.id for node in db.nodes.undecided_children(tree, ROOT)] == ([key] if undecided else [])
+
+
+def test_p11_the_children_of_a_row_follow_another_in_parts(db: Database) -> None:
+    keep, drop = (db.nodes.insert(Kind.DIRECTORY) for _ in range(2))
+    keys = [db.nodes.insert(Kind.FILE, local=Present(Place(drop, name))) for name in ("a", "b", "c")]
+    keys.append(db.nodes.insert(Kind.FILE, synced=Present(Place(drop, "d"))))
+    assert [db.nodes.move_children(keep, drop, 2) for _ in range(3)] == [2, 2, 0]
+    assert [node.id for node in db.nodes.children(Tree.LOCAL, keep)] == keys[:3]
+    assert [node.id for node in db.nodes.children(Tree.SYNCED, keep)] == keys[3:]

@@ -116,11 +116,14 @@ class Hub:
 
 
 class Device:
-    """A device: folders of its own, a root, and a daemon that may be killed. *mortal*: root's rights do not help it."""
+    """A device: folders of its own, a root, and a daemon that may be killed. *mortal*: root's rights do not help it.
+
+    Its processes run *within* another command's world, if any, and know the root there as *address*."""
 
     def __init__(self, base: Path, name: str, ledger: Ledger, mortal: bool = False) -> None:
         self.base, self.name, self.ledger, self.mortal = base, name, ledger, mortal
-        self.root = base / "root"
+        self.root = self.address = base / "root"
+        self.within: tuple[str, ...] = ()
         for folder in (self.root, base / "run", base / "config" / "syncd"):
             folder.mkdir(parents=True)
         (base / "run").chmod(0o700)
@@ -137,7 +140,7 @@ class Device:
 
     def cli(self, *arguments: str, patience: float = PATIENCE) -> Ran:
         """Run any syncd command as this device's person."""
-        return command(arguments, self.env, self.mortal, patience)
+        return command(arguments, self.env, self.mortal, patience, self.within)
 
     def fine(self, *arguments: str, codes: Iterable[int] = (0,)) -> Ran:
         ran = self.cli(*arguments)
@@ -145,12 +148,12 @@ class Device:
         return ran
 
     def init(self, invite: str, *more: str) -> None:
-        self.fine("init", str(self.root), "--remote", invite, "--device", self.name, *more)
+        self.fine("init", str(self.address), "--remote", invite, "--device", self.name, *more)
 
     def launch(self) -> Process:
         """Start the daemon, without waiting for it."""
         assert not self.running
-        self._process = Process(["run", "--log-level", "debug"], self.env, self.log, self.mortal)
+        self._process = Process(["run", "--log-level", "debug"], self.env, self.log, self.mortal, within=self.within)
         return self._process
 
     def start(self) -> None:
@@ -192,7 +195,7 @@ class Device:
     def state(self) -> Path:
         """Return the folder of this root's database and root.json."""
         for folder in (self.base / "state" / "syncd" / "roots").iterdir():
-            if json.loads((folder / "root.json").read_text())["path"] == str(self.root):
+            if json.loads((folder / "root.json").read_text())["path"] == str(self.address):
                 return folder
         raise FileNotFoundError(f"{self.root} is not tied")
 
@@ -215,8 +218,8 @@ class Device:
 
     def status(self) -> dict[str, Any]:
         """Return what `syncd status --json` says of this root."""
-        ran = self.fine("status", str(self.root), "--json", codes=(0, 3))
-        return next(root for root in json.loads(ran.out)["roots"] if root["path"] == str(self.root))
+        ran = self.fine("status", str(self.address), "--json", codes=(0, 3))
+        return next(root for root in json.loads(ran.out)["roots"] if root["path"] == str(self.address))
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Pass the barrier of `syncd wait` and return its code; without a daemon, one `syncd run --once` does it."""
@@ -238,7 +241,7 @@ class Device:
 
     def _doings(self) -> str:
         ran = self.cli("status")
-        return f"{ran.out}\n{self.cli('plan').out[-1500:]}"
+        return f"{ran.out}\n{self.cli('plan', '--queue').out[-1500:]}"
 
     # --- what its person does --------------------------------------------------------------------------------------
 

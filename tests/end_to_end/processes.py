@@ -4,17 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import syncd
+from tests.waiting import PATIENCE
+from tests.waiting import until as until  # the tests here wait for processes by it
 
 SYNCD = (sys.executable, "-m", "syncd.cli.main")
 REPOSITORY = Path(syncd.__file__).resolve().parents[1]
-PATIENCE = 60.0
 
 # Root reads what nobody may read. Without these two capabilities it is a user like any other: prctl(PR_CAPBSET_DROP).
 MORTAL = (
@@ -24,17 +23,6 @@ MORTAL = (
     "os.execv(sys.argv[1], sys.argv[1:])\n"
 )
 TAIL = 4000
-
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """Return the first true value of *condition*; fail saying *what* never came."""
-    deadline = time.monotonic() + patience
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {patience:g} s: {what}"
-        time.sleep(0.02)
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +35,9 @@ class Ran:
 
 
 class Process:
-    """One long-running syncd process. *mortal*: it may not read what is locked, even when root runs it."""
+    """One long-running syncd process. *mortal*: it may not read what is locked, even when root runs it.
+
+    *within* is a command that runs it somewhere else, such as in another mount namespace."""
 
     def __init__(
         self,
@@ -56,12 +46,13 @@ class Process:
         log: Path,
         mortal: bool = False,
         cwd: Path | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self.log = log
         with log.open("ab") as file:
             self._popen = subprocess.Popen(
-                [*_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                cwd=cwd or "/", start_new_session=True,
+                [*within, *_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL,
+                stdout=file, stderr=file, cwd=cwd or "/", start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -98,11 +89,17 @@ class Process:
         return self.log.read_text(errors="replace")
 
 
-def command(arguments: Sequence[str], env: Mapping[str, str], mortal: bool = False, patience: float = PATIENCE) -> Ran:
+def command(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    mortal: bool = False,
+    patience: float = PATIENCE,
+    within: Sequence[str] = (),
+) -> Ran:
     """Run one syncd command to its end."""
     done = subprocess.run(
-        [*_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience,
-        check=False, cwd="/",
+        [*within, *_syncd(mortal), *arguments], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=patience, check=False, cwd="/",
     )  # fmt: skip
     return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 

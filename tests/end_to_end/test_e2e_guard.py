@@ -162,6 +162,7 @@ def test_an_unreadable_folder_is_not_a_deleted_one(world: World) -> None:
     assert b.read("locked/deep/y.txt") == "content of locked/deep/y.txt"
     assert b.read("single.txt") == "content of single.txt"
     assert "locked" in a.fine("status").out
+    assert "single.txt" in a.fine("why", str(a.path("single.txt"))).out, "asking about it needs no right to read it"
     b.write("locked/x.txt", "edited where it can be")
     world.settle(b)
     a.path("locked").chmod(0o755)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from syncd.adapters.posix_fs import PosixFs
 from syncd.adapters.posix_marker import tie_root
+from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.db.connection import Database
 from syncd.db.views import open_view
 from syncd.engine.core import Engine
@@ -26,7 +27,8 @@ from syncd.model.job import ApplyJob, Job, LookJob, PollJob, ProveJob, PullJob, 
 from syncd.model.observation import Ask, Message, Proven, PullFailed, PullFault, Reply, Unproven, Verb
 from syncd.observe.listing import Lister
 from syncd.observe.scan import Looker
-from syncd.ports import Remote
+from syncd.observe.snapshots import Snapshots
+from syncd.ports import Databases, Remote
 
 STEPS = 5000
 
@@ -133,8 +135,9 @@ class Device:
         """Start the device's engine; what a former one had in memory is gone."""
         self.fs = self.open_fs()
         self.wire = self.open_wire()
-        self.db = Database.open(str(self.base / "syncd.db"), clock=self.time)
-        self.looker = Looker(self.fs, self.time)
+        self.db = self.open_db()
+        self.snapshots = Snapshots(self.fs, self.open_databases(), self.luck)
+        self.looker = Looker(self.fs, self.time, self.snapshots)
         self.lister = Lister(self.wire)  # type: ignore[arg-type]
         self.runner = Runner(
             self.fs,
@@ -147,6 +150,7 @@ class Device:
             lambda progress: None,
             lambda: False,
             ignored=self._ignored,
+            snapshots=self.snapshots,
         )
         self.jobs: deque[Job] = deque()
         self.replies: dict[int, Reply] = {}
@@ -161,6 +165,12 @@ class Device:
 
     def open_fs(self) -> PosixFs:
         return PosixFs(str(self.root), expected=self.identity)
+
+    def open_db(self) -> Database:
+        return Database.open(str(self.base / "syncd.db"), clock=self.time)
+
+    def open_databases(self) -> Databases:
+        return SqliteDatabases()
 
     def open_wire(self) -> Wire:
         return Wire(self.hub.authenticate(self.enrolled.token))

@@ -1,56 +1,42 @@
-"""A root on a real file system, a remote in memory, and a file system that crashes at the k-th call."""
+"""A root on a real file system and a remote in memory, and ways to say what should be done."""
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
+from execute_faults import Crash, FaultyFs
+from execute_remote import MemoryRemote, digest, noise
 
-from syncd.adapters.posix_dir import PosixDir
-from syncd.adapters.posix_file import PosixReadFile, PosixWriteFile
 from syncd.adapters.posix_fs import PosixFs, tie_root
-from syncd.chunks.chunker import CHUNKER, average_for, chunk
-from syncd.chunks.manifest import Manifest, encode, manifest_hash
 from syncd.execute.runner import Limits, Runner
-from syncd.model.errors import Offline, Outdated
 from syncd.model.job import ApplyJob, Assignment, DirRef, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Fingerprint, Kind, Place, Version
 from syncd.model.observation import Ending, OpResult, Progress, Swept
 from syncd.model.op import Op, OpType
 from syncd.model.path import ROOT, ROOT_ID
-from syncd.model.remote import (
-    Capabilities,
-    Create,
-    Delete,
-    Edit,
-    Moves,
-    Mutation,
-    Outcome,
-    RemoteIdentity,
-    RemoteNode,
-    Verdict,
-)
+
+__all__ = [
+    "NOW",
+    "NOW_NS",
+    "PAST_NS",
+    "CountedChance",
+    "Crash",
+    "FaultyFs",
+    "MemoryRemote",
+    "StillClock",
+    "World",
+    "digest",
+    "endings",
+    "noise",
+]
 
 NOW = 1_800_000_000.0
+NOW_NS = int(NOW * 1e9)
 PAST_NS = 1_600_000_000 * 10**9
-
-
-def digest(data: bytes) -> bytes:
-    return blake3(data).digest()
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    """Return *size* bytes that look random and are always the same."""
-    return hashlib.shake_128(seed.to_bytes(8, "big")).digest(size)
-
-
-class Crash(BaseException):
-    """kill -9, as far as Python code can tell."""
 
 
 class StillClock:
@@ -73,253 +59,6 @@ class CountedChance:
 
     def between(self, low: float, high: float) -> float:
         return low
-
-
-class MemoryRemote:
-    """A remote that keeps everything in dictionaries. *fail_next* raises, *lose_replies* acts and then raises."""
-
-    capabilities = Capabilities(True, True, True, True, True, True, True, True, True)
-
-    def __init__(self) -> None:
-        self.chunks: dict[bytes, bytes] = {}
-        self.manifests: dict[bytes, bytes] = {}
-        self.nodes: dict[bytes, RemoteNode] = {}
-        self.answers: dict[bytes, Outcome] = {}
-        self.position = 0
-        self.offline = False
-        self.lose_replies = 0
-        self.forget_at_commit: list[bytes] = []
-        self.sent_bytes = self.fetched_bytes = 0
-        self.commits: list[Sequence[Mutation]] = []
-        self.fetches = 0
-        self.fail_fetch_after: int | None = None
-        self.before_commit: Callable[[], None] = lambda: None
-
-    def _reach(self) -> None:
-        if self.offline:
-            raise Offline("the remote cannot be reached")
-
-    def identify(self) -> RemoteIdentity:
-        raise NotImplementedError
-
-    changes = wait = listing = look = history = identify
-
-    def close(self) -> None:
-        return
-
-    def missing(self, hashes: Sequence[bytes]) -> Sequence[bytes]:
-        self._reach()
-        return [each for each in hashes if each not in self.chunks and each not in self.manifests]
-
-    def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        self._reach()
-        for content, data in chunks:
-            assert digest(data) == content
-            self.sent_bytes += len(data)
-            self.chunks[content] = data
-
-    def get_chunks(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        self._reach()
-        for content in hashes:
-            if self.fail_fetch_after is not None and self.fetches >= self.fail_fetch_after:
-                self.offline = True
-                raise Offline("the line was cut")
-            if content not in self.chunks:
-                raise Outdated("a chunk is gone")
-            self.fetches += 1
-            self.fetched_bytes += len(self.chunks[content])
-            yield content, self.chunks[content]
-
-    def put_manifest(self, manifest_hash: bytes, encoded: bytes) -> None:
-        self._reach()
-        self.manifests[manifest_hash] = encoded
-
-    def get_manifest(self, manifest_hash: bytes) -> bytes:
-        self._reach()
-        return self.manifests[manifest_hash]
-
-    def outcomes(self, keys: Sequence[bytes]) -> Sequence[Outcome | None]:
-        self._reach()
-        return [self.answers.get(key) for key in keys]
-
-    def commit(self, batch: Sequence[Mutation]) -> Sequence[Outcome]:
-        self._reach()
-        self.before_commit()
-        self.commits.append(tuple(batch))
-        for content in self.forget_at_commit:
-            self.chunks.pop(content, None)
-        self.forget_at_commit = []
-        outcomes = [self._one(mutation) for mutation in batch]
-        if self.lose_replies:
-            self.lose_replies -= 1
-            raise Offline("the reply was lost")
-        return outcomes
-
-    def _one(self, mutation: Mutation) -> Outcome:
-        if mutation.key in self.answers:
-            return self.answers[mutation.key]
-        outcome = self._act(mutation)
-        if outcome.verdict is Verdict.DONE:
-            self.answers[mutation.key] = outcome
-        return outcome
-
-    def _version(self) -> Version:
-        self.position += 1
-        return Version(self.position, f"t{self.position}")
-
-    def _done(self, mutation: Mutation, *nodes: RemoteNode) -> Outcome:
-        for node in nodes:
-            self.nodes[node.node_id] = node
-        return Outcome(mutation.key, Verdict.DONE, nodes)
-
-    def _act(self, mutation: Mutation) -> Outcome:
-        content = getattr(mutation, "content", None)
-        if content is not None and content.size:
-            needed = [content.hash]
-            if content.manifest is not None:
-                needed = [p.hash for p in _decode(self.manifests[content.manifest]).pieces]
-            missing = tuple(each for each in needed if each not in self.chunks)
-            if missing:
-                return Outcome(mutation.key, Verdict.CHUNKS_MISSING, missing=missing)
-        match mutation:
-            case Create():
-                for node in self.nodes.values():
-                    if (node.parent_id, node.name, node.deleted) == (mutation.parent_id, mutation.name, False):
-                        return Outcome(mutation.key, Verdict.NAME_TAKEN, (node,))
-                return self._done(
-                    mutation,
-                    RemoteNode(
-                        mutation.node_id,
-                        mutation.parent_id,
-                        mutation.name,
-                        mutation.kind,
-                        self._version(),
-                        mutation.content,
-                        mutation.executable,
-                        mutation.mtime_ns,
-                    ),
-                )
-            case Moves():
-                moved = []
-                for step in mutation.steps:
-                    node = self.nodes[step.node_id]
-                    if node.version != step.base:
-                        return Outcome(mutation.key, Verdict.STALE, (node,))
-                    moved.append(_with(node, parent_id=step.parent_id, name=step.name, version=self._version()))
-                return self._done(mutation, *moved)
-            case Edit() | Delete():
-                node = self.nodes[mutation.node_id]
-                if node.version != mutation.base:
-                    return Outcome(mutation.key, Verdict.STALE, (node,))
-                if isinstance(mutation, Delete):
-                    return self._done(mutation, _with(node, deleted=True, version=self._version()))
-                changes: dict[str, Any] = {"version": self._version()}
-                if mutation.content is not None:
-                    changes |= {"content": mutation.content, "mtime_ns": mutation.mtime_ns}
-                if mutation.executable is not None:
-                    changes["executable"] = mutation.executable
-                return self._done(mutation, _with(node, **changes))
-
-    # --- for tests ---
-
-    def hold(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Store content; return its hash and its manifest's hash."""
-        pieces = []
-        for piece, part in chunk(lambda at, size: data[at : at + size], len(data), average_for(len(data))):
-            pieces.append(piece)
-            self.chunks[piece.hash] = part
-        if len(pieces) < 2:
-            return digest(data), None
-        encoded = encode(Manifest(CHUNKER, average_for(len(data)), tuple(pieces)))
-        self.manifests[manifest_hash(encoded)] = encoded
-        return digest(data), manifest_hash(encoded)
-
-
-def _decode(encoded: bytes) -> Manifest:
-    from syncd.chunks.manifest import decode
-
-    return decode(encoded)
-
-
-def _with(node: RemoteNode, **changes: Any) -> RemoteNode:
-    import msgspec
-
-    return msgspec.structs.replace(node, **changes)
-
-
-class FaultyFs:
-    """Passes everything on to a real file system, and crashes at the k-th call. Closing is no call: the kernel
-    does it for a dead process as well."""
-
-    def __init__(self, real: PosixFs, crash_at: int | None = None) -> None:
-        self._real = real
-        self._crash_at = crash_at
-        self.calls = 0
-        self.folds = False
-        self.before: Callable[[str], None] = lambda call: None
-
-    def tick(self, call: str) -> None:
-        self.calls += 1
-        if self._crash_at is not None and self.calls >= self._crash_at:
-            raise Crash(call)
-        self.before(call)
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._real, name)
-        if name == "traits":
-            return replace(real, case_sensitive=False) if self.folds else real
-        return _passed(self, name, real)
-
-
-class _Wrapped:
-    def __init__(self, fs: FaultyFs, real: Any) -> None:
-        self._fs = fs
-        self._real = real
-
-    def __enter__(self) -> "_Wrapped":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._real.close()
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._real, name)
-        if name in ("close", "dev", "ino"):
-            return real
-        if self._fs.folds and name in ("stat", "rename_new"):
-            return getattr(self, f"_folding_{name}")
-        return _passed(self._fs, name, real)
-
-    def _twin(self, name: str) -> str:
-        twins = [each for each in self._real.names() if each.casefold() == name.casefold()]
-        return twins[0] if twins else name
-
-    def _folding_stat(self, name: str) -> Any:
-        self._fs.tick("stat")
-        return self._real.stat(self._twin(name))
-
-    def _folding_rename_new(self, name: str, to: "_Wrapped", new_name: str) -> None:
-        self._fs.tick("rename_new")
-        if to._twin(new_name) in to._real.names():
-            raise FileExistsError(17, "File exists", new_name)
-        self._real.rename_new(name, to._real, new_name)
-
-
-def _passed(fs: FaultyFs, name: str, real: Any) -> Any:
-    def call(*arguments: Any, **named: Any) -> Any:
-        fs.tick(name)
-        found = real(*[_unwrapped(each) for each in arguments], **named)
-        return _Wrapped(fs, found) if isinstance(found, PosixDir | PosixReadFile | PosixWriteFile) else found
-
-    return call
-
-
-def _unwrapped(value: Any) -> Any:
-    if isinstance(value, _Wrapped):
-        return value._real
-    if isinstance(value, list | tuple):
-        return [_unwrapped(each) for each in value]
-    return value
 
 
 class World:
@@ -500,7 +239,3 @@ class World:
 
 def endings(results: Sequence[OpResult]) -> list[Ending]:
     return [result.ending for result in results]
-
-
-def now_ns() -> int:
-    return time.time_ns()

@@ -4,8 +4,12 @@ import os
 from dataclasses import replace
 
 import pytest
+from blake3 import blake3
 from execute_world import PAST_NS, World, digest, endings, noise
 
+from syncd.chunks.chunker import CHUNKER, MIDDLE_AVERAGE, SMALL_AVERAGE
+from syncd.chunks.manifest import Manifest, Piece, decode, encode, manifest_hash
+from syncd.execute.upload import average_over
 from syncd.model.job import MoveRef
 from syncd.model.node import Kind, Version
 from syncd.model.observation import Ending
@@ -240,3 +244,55 @@ def test_p4_ops_found_running_are_asked_for_by_their_keys(world: World) -> None:
     assert results[0].remote[0].name == "a"
     world.remote.offline = True
     assert endings(world.recover(remote=(done,))) == [Ending.RETRY]
+
+
+@pytest.mark.parametrize(
+    ("base", "size", "average"),
+    [
+        pytest.param(SMALL_AVERAGE, 5 << 30, SMALL_AVERAGE, id="grown over a boundary: cut as its base was"),
+        pytest.param(SMALL_AVERAGE, 20 << 30, MIDDLE_AVERAGE, id="grown far: cut as is right for its size"),
+        pytest.param(MIDDLE_AVERAGE, 2 << 30, MIDDLE_AVERAGE, id="shrunk below a boundary"),
+        pytest.param(None, 5 << 30, MIDDLE_AVERAGE, id="the base's manifest is gone"),
+    ],
+)
+def test_an_edit_is_cut_the_way_its_base_was(world: World, base: int | None, size: int, average: int) -> None:
+    world.write("a", b"a")
+    encoded = encode(Manifest(CHUNKER, base or 1, (Piece(digest(b"1"), 1), Piece(digest(b"2"), 1))))
+    if base is not None:
+        world.remote.put_manifest(manifest_hash(encoded), encoded)
+    op = replace(world.upload("a", base=Version(1, "b")).op, manifest=manifest_hash(encoded))
+    assert average_over(world.remote, op, size) == average
+
+
+def test_a_way_of_cutting_that_could_not_matter_is_not_asked_for(world: World) -> None:
+    world.write("a", b"a")
+    op = replace(world.upload("a", base=Version(1, "b")).op, manifest=digest(b"unknown"))
+    world.remote.offline = True
+    assert average_over(world.remote, op, 1 << 30) == SMALL_AVERAGE
+
+
+@pytest.mark.slow
+def test_a_large_edit_is_sent_in_the_pieces_of_its_base(world: World) -> None:
+    encoded = encode(Manifest(CHUNKER, MIDDLE_AVERAGE, (Piece(digest(b"1"), 1), Piece(digest(b"2"), 1))))
+    world.remote.put_manifest(manifest_hash(encoded), encoded)
+    path, size = world.root / "big", (1 << 30) + (1 << 20)
+    world.write("big", b"small yet")
+    (first,) = world.send(world.upload("big"))
+    with path.open("wb") as file:
+        file.truncate(size)  # a hole: nothing is written
+    content = blake3().update_mmap(path).digest()
+    os.utime(path, ns=(PAST_NS, PAST_NS))
+    op = world.op(
+        OpType.UPLOAD,
+        hash=content,
+        size=size,
+        mtime_ns=PAST_NS,
+        manifest=manifest_hash(encoded),
+        base=first.remote[0].version,
+        expected=world.fingerprint("big"),
+        expected_hash=content,
+    )
+    world.send(world.assign(op, "big", "big"))
+    (sent,) = [decode(each) for each in world.remote.manifests.values() if each != encoded]
+    assert sent.average == MIDDLE_AVERAGE
+    assert sent.size == size

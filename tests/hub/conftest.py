@@ -49,6 +49,10 @@ def h(data: bytes) -> bytes:
     return blake3(data).digest()
 
 
+def noise(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
 @dataclass
 class Device:
     """A device and the short ways tests speak to the hub by."""

@@ -8,7 +8,6 @@ import struct
 from base64 import b64encode
 
 import pytest
-from blake3 import blake3
 
 from syncd.hub import api_routes
 from syncd.hub.api import HubApi
@@ -18,10 +17,7 @@ from syncd.model import wire
 from syncd.model.errors import NoSpace, Transient
 from syncd.quiet import MAX_HEAD
 from tests.contract.serving import served
-
-
-def h(data: bytes) -> bytes:
-    return blake3(data).digest()
+from tests.hub.conftest import h
 
 
 class Client:

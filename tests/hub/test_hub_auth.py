@@ -6,8 +6,7 @@ import pytest
 
 from syncd.hub.core import Hub
 from syncd.model.errors import NotAuthorised, Usage
-
-DAY = 86_400.0
+from tests.hub.conftest import DAY
 
 
 def test_an_invite_lets_one_device_in(world):

@@ -11,8 +11,7 @@ from syncd.model.errors import CursorExpired, HistoryChanged, OtherRemote, Refus
 from syncd.model.node import Kind
 from syncd.model.path import ROOT_ID
 from syncd.model.remote import Create, Delete, Verdict
-
-DAY = 86_400.0
+from tests.hub.conftest import DAY
 
 
 def replayed(known, session, cursor, limit):

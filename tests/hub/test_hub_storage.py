@@ -166,6 +166,15 @@ def test_a_backup_goes_nowhere_else(world, tmp_path):
     assert (tmp_path / "full" / "letter").read_text() == "mine"
 
 
+def test_a_damaged_backup_is_named_and_not_taken_for_a_damaged_hub(world, one, tmp_path):
+    one.file("a", b"1")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "hub.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(Usage, match=f"{tmp_path / 'b'}.*damaged"):
+        world.hub.backup(tmp_path / "b")
+    assert (tmp_path / "b" / "hub.sqlite").read_bytes() == b"garbage" * 1000
+
+
 def test_an_interrupted_backup_is_not_taken_for_one_and_goes_on(world, one, tmp_path):
     one.file("a", b"1")
     world.hub.backup(tmp_path / "b")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from syncd.adapters.posix_fs import PosixFs
+from syncd.model.job import KnownEntry, LookJob, LookUnit
+from syncd.observe.scan import Looker
 
 
 class SteppingClock:
@@ -125,3 +127,24 @@ def fs(root, faults):
 @pytest.fixture
 def clock():
     return SteppingClock()
+
+
+@pytest.fixture
+def looker(fs, clock):
+    return Looker(fs, clock)
+
+
+@pytest.fixture
+def look(looker):
+    """Look at one directory; *known* is what an earlier look saw of it."""
+
+    def one(path=(), names=None, known=(), **how):
+        (unit,) = looker.look(LookJob((LookUnit(7, path, names, tuple(known)),), began=1, **how)).units
+        return unit
+
+    return one
+
+
+def known_of(unit):
+    """What L holds after *unit* was taken in."""
+    return [KnownEntry(s.name, s.kind, s.fingerprint, s.racy, True, s.hash) for s in unit.seen]

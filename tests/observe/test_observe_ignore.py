@@ -128,10 +128,10 @@ def test_no_pattern_takes_forever(line):
     rules = Rules.parse(line + "\n")
     assert rules.faults == ()
     name = "a" * 250 + "b"
-    start = time.perf_counter()
+    start = time.thread_time()
     for place in ((name,), ("x", name), ("x", "y", name)):
         assert not rules.ignored(place, False)
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
 
 
 def test_a_pattern_that_could_take_forever_is_a_fault():
@@ -150,8 +150,8 @@ def test_stars_without_backtracking_match_what_stars_match():
 
 def test_a_hundred_thousand_names_take_moments():
     rules = Rules.parse("*.o\nbuild/\n/dist\ndoc/*.pdf\n*.pyc\n")
-    start = time.perf_counter()
+    start = time.thread_time()
     for directory in range(100):
         for number in range(1000):
             rules.ignored((f"folder {directory}", f"file {number}.txt"), False)
-    assert time.perf_counter() - start < 2.0  # 0.2 s here; a scan of them takes longer anyway
+    assert time.thread_time() - start < 2.0  # 0.2 s when measured; a scan of them takes longer anyway

@@ -13,32 +13,11 @@ from syncd.model.job import KnownEntry, LookJob, LookUnit
 from syncd.model.node import Kind, Reason
 from syncd.model.observation import UnitFault
 from syncd.observe.hashing import MANY_THREADS_ABOVE
-from syncd.observe.scan import Looker
+from tests.observe.conftest import known_of
 
 
 def h(data):
     return blake3(data).digest()
-
-
-@pytest.fixture
-def looker(fs, clock):
-    return Looker(fs, clock)
-
-
-@pytest.fixture
-def look(looker):
-    """Look at one directory; *known* is what an earlier look saw of it."""
-
-    def one(path=(), names=None, known=(), **how):
-        (unit,) = looker.look(LookJob((LookUnit(7, path, names, tuple(known)),), began=1, **how)).units
-        return unit
-
-    return one
-
-
-def known_of(unit):
-    """What L holds after *unit* was taken in."""
-    return [KnownEntry(s.name, s.kind, s.fingerprint, s.racy, True, s.hash) for s in unit.seen]
 
 
 def test_everything_new_is_seen_with_its_content(root, look):
@@ -334,71 +313,6 @@ def test_a_change_of_kind_is_seen_as_the_new_kind(root, look):
     unit = look(known=known)
     assert [(s.name, s.kind) for s in unit.seen] == [("a", Kind.DIRECTORY)]
     assert unit.directories == ("a",)
-
-
-# --- rules --------------------------------------------------------------------------------------------------------
-
-
-def test_ignored_names_are_unknown_when_known_and_silent_otherwise(root, look, looker):
-    for name in ("a.o", "b.o", "c.txt"):
-        (root / name).write_bytes(b"x")
-    (root / "build").mkdir()
-    known = [entry for entry in known_of(look()) if entry.name != "b.o"]
-    (root / ".syncignore").write_text("*.o\nbuild/\n")
-    unit = look(known=known)
-    assert [(u.name, u.reason) for u in unit.unseen] == [("a.o", Reason.IGNORED), ("build", Reason.IGNORED)]
-    assert unit.directories == ()
-    assert unit.gone == ()
-    assert looker.look(LookJob((), began=1)).rules == "*.o\nbuild/\n"
-
-
-def test_rules_count_at_the_top_only(root, look):
-    (root / "sub").mkdir()
-    (root / "sub" / ".syncignore").write_text("*\n")
-    (root / "sub" / "a").write_bytes(b"x")
-    assert [s.name for s in look(("sub",)).seen] == [".syncignore", "a"]
-
-
-def test_rules_are_read_again_only_when_they_changed(root, look, fs):
-    (root / ".syncignore").write_text("*.o\n")
-    (root / "a.o").write_bytes(b"x")
-    known = known_of(look())
-    opened = fs.opened
-    look(known=known)
-    assert fs.opened == opened
-    (root / ".syncignore").write_text("*.c\n")
-    assert "a.o" in [s.name for s in look(known=known).seen]
-    (root / ".syncignore").unlink()
-    (root / "b.c").write_bytes(b"x")
-    assert "b.c" in [s.name for s in look(known=known).seen]
-
-
-def test_unreadable_rules_leave_the_last_ones_in_force(root, look, faults):
-    (root / ".syncignore").write_text("*.o\n")
-    (root / "a.o").write_bytes(b"x")
-    (root / "b").write_bytes(b"x")
-    look()
-    (root / ".syncignore").write_text("*.o\n*.c\n")
-    faults.errors["open", ".syncignore"] = PermissionError(errno.EACCES, "Permission denied")
-    assert [s.name for s in look().seen] == ["b"]
-
-
-def test_rules_that_were_never_readable_ignore_everything(root, look, faults):
-    (root / ".syncignore").write_text("*.o\n")
-    (root / "secret.o").write_bytes(b"x")
-    faults.errors["open", ".syncignore"] = PermissionError(errno.EACCES, "Permission denied")
-    unit = look(known=[KnownEntry("secret.o", Kind.FILE, None, False, True)])
-    assert unit.seen == ()
-    assert [(u.name, u.reason) for u in unit.unseen] == [("secret.o", Reason.IGNORED)]
-    del faults.errors["open", ".syncignore"]
-    assert [s.name for s in look().seen] == [".syncignore"]
-
-
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to("elsewhere")])
-def test_rules_that_are_no_regular_file_are_no_rules(root, look, make):
-    make(root / ".syncignore")
-    (root / "a.o").write_bytes(b"x")
-    assert [s.name for s in look().seen] == [".syncignore", "a.o"]
 
 
 # --- deep ---------------------------------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 One situation a block: a sentence, the rows, and the plan of one node."""
 
+from dataclasses import replace
+
 import pytest
 
+from syncd.plan.content import upload_edit
 from tests.plan.sentences import build, planned, situations
 
 TABLE = """
@@ -166,3 +169,11 @@ what is in a renamed directory has nothing to do
 )
 def test_plan_of_edits(rows, key, traits, expected):
     assert planned(build(*rows, **traits), key) == expected
+
+
+def test_an_edit_names_the_manifest_of_its_base():
+    """So that a grown file can be cut as its base was."""
+    rows = build("2 f|1/a v1|1/a v1|1/a v2")
+    node = rows.node(2)
+    node = replace(node, remote=replace(node.remote, manifest=b"the base's"))
+    assert upload_edit(node, rows.context()).manifest == b"the base's"

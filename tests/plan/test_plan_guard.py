@@ -2,13 +2,13 @@
 
 import pytest
 
-from syncd.plan.guard import Marks, Recent, Stake, Totals, judge
+from syncd.plan.guard import Marks, Pending, Recent, Totals, judge
 
 GIB = 1024**3
 
 
 def stakes(count, size=1):
-    return [Stake(number, size) for number in range(count)]
+    return Pending(count, count * size)
 
 
 @pytest.mark.parametrize(
@@ -26,15 +26,12 @@ def stakes(count, size=1):
         pytest.param(stakes(2, 6 * GIB), Recent(), Totals(1000, 100 * GIB), True, id="over 10 GiB at once"),
         pytest.param(stakes(1, GIB), Recent(3, 10 * GIB), Totals(1000, 100 * GIB), True, id="over 10 GiB by and by"),
         pytest.param(stakes(1, 10 * GIB), Recent(), Totals(1000, 100 * GIB), False, id="exactly 10 GiB goes"),
-        pytest.param([], Recent(5000), Totals(1, 1), False, id="nothing pending, nothing held"),
+        pytest.param(stakes(0), Recent(5000), Totals(1, 1), False, id="nothing pending, nothing held"),
     ],
 )
 def test_p8_judge(pending, recent, totals, held):
-    judgement = judge(pending, recent, totals)
-    ids = tuple(stake.op_id for stake in pending)
-    assert (judgement.hold, judgement.release) == ((ids, ()) if held else ((), ids))
-    assert bool(judgement.reason) == held
+    assert bool(judge(pending, recent, totals)) == held
 
 
 def test_p8_marks_can_be_set():
-    assert judge(stakes(3), Recent(), Totals(10, 10), Marks(nodes=2, floor=1)).hold == (0, 1, 2)
+    assert judge(stakes(3), Recent(), Totals(10, 10), Marks(nodes=2, floor=1)).endswith("over the mark of 2")

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
 
+from syncd.adapters import lockfile
 from syncd.model.errors import Corrupt, NotAuthorised, Refused, Usage
 from syncd.service import folders
-from syncd.service.logs import without_secrets
+from syncd.service.logs import configure, without_secrets
 from syncd.service.roots import RootKeeper, RootRecord, Roots, new_root_id, write_private
 from syncd.service.supervisor import notify
 from syncd.service.tokens import Tokens
+from syncd.settings import LogFormat, LogLevel
 
 
 def record(path: Path, **more: object) -> RootRecord:
@@ -139,6 +142,19 @@ def test_p9_decisions_are_kept_in_the_record(roots: Roots, tmp_path: Path) -> No
     assert keeper.kept_holds() == {"mass delete": ["aa"]}
 
 
+def test_p9_a_pause_is_kept_under_the_lock_and_changes_nothing_else(roots: Roots, tmp_path: Path) -> None:
+    kept = record(tmp_path / "a")
+    roots.save(kept)
+    with lockfile.acquire(str(roots.folder(kept.id).lock)):
+        roots.save(msgspec.structs.replace(kept, holds={"mass delete": ["aa"]}))  # the daemon's own, meanwhile
+        with pytest.raises(Refused, match=f"pid {os.getpid()} "):
+            roots.keep_paused(kept.id, True)
+        assert not roots.load(kept.id).paused
+    roots.keep_paused(kept.id, True)
+    again = roots.load(kept.id)
+    assert (again.paused, again.holds) == (True, {"mass delete": ["aa"]})
+
+
 def test_a_forgotten_root_leaves_only_its_lock(roots: Roots, tmp_path: Path) -> None:
     kept = record(tmp_path / "a")
     roots.save(kept)
@@ -186,6 +202,27 @@ def test_no_log_line_carries_a_secret() -> None:
     )
     assert "SECRET" not in str(line)
     assert "abc" not in str(line)
+
+
+@pytest.mark.parametrize("form", list(LogFormat))
+def test_no_traceback_in_the_log_shows_what_a_variable_held(
+    form: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(token: str) -> None:
+        raise ValueError(f"a fault, {len(token)} long")
+
+    configure(LogLevel.INFO, form)
+    try:
+        try:
+            fails("very-private")
+        except ValueError:
+            structlog.get_logger("syncd").exception("stopped by a fault in syncd")
+    finally:
+        structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert "a fault, 12 long" in said
+    assert "in fails" in said or '"fails"' in said, "where it happened is said"
+    assert "very-private" not in said.replace('fails("very-private")', "")
 
 
 def test_p10_a_log_line_cannot_steer_a_terminal() -> None:

@@ -3,7 +3,6 @@
 import os
 import queue
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from syncd.service.daemon import Daemon
 from syncd.service.roots import RootRecord, Roots
 from syncd.service.tokens import Tokens
 from syncd.settings import Settings
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -34,16 +34,9 @@ def started(roots: Roots, tmp_path: Path) -> Iterator[Daemon]:
     Tokens(roots).put(record.id, "token")
     daemon = Daemon(roots, record, Settings())
     daemon.start()
-    until(lambda: daemon._watcher is not None)
+    until(lambda: daemon._watcher is not None, "the daemon watches its root")
     yield daemon
     daemon.stop()
-
-
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def prove(daemon: Daemon, *, doubt: bool = False) -> list[Message]:
@@ -61,15 +54,17 @@ def test_other_ignore_rules_need_another_watcher(started: Daemon) -> None:
     root = Path(started.record.path)
     first = started._watcher
     (root / ".syncignore").write_text("folder/\n")
-    until(lambda: started._watcher not in (None, first))  # by itself: the change is hinted, and rules lead to a walk
-    second = started._watcher
+    # By itself: the change is hinted, and rules lead to a walk.
+    second = until(lambda: started._watcher is not first and started._watcher, "a watcher that knows the rules")
     (root / ".syncignore").write_text("nothing/\n")
-    until(lambda: started._watcher not in (None, second))
+    third = until(lambda: started._watcher is not second and started._watcher, "a watcher that knows the new rules")
+    assert len({id(watcher) for watcher in (first, second, third)}) == 3
     heard: list[Message] = []
     put = started._inbox.put
-    started._watcher._post = lambda message: (heard.append(message), put(message))  # type: ignore[union-attr]
+    third._post = lambda message: (heard.append(message), put(message))
     (root / "folder" / "file").write_text("is hinted again")
-    until(lambda: any((("folder",), "file") in getattr(message, "names", ()) for message in heard))
+    file = (("folder",), "file")
+    assert until(lambda: any(file in getattr(message, "names", ()) for message in heard), "a hint of the file")
 
 
 class Deaf:

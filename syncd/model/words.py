@@ -1,0 +1,12 @@
+"""Words for people: how a number of bytes is said in one line. Knows nothing of terminals."""
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as a person says it: ``0 B``, ``999 B``, ``1.5 KiB``, ``20 GiB``."""
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        count /= 1024
+        if count < 1023.5 or unit == "TiB":
+            return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+    raise AssertionError(count)

@@ -1,0 +1,100 @@
+"""Freshness (section 4): what was seen before a result says nothing after it, and R only moves forward."""
+
+from collections.abc import Callable
+
+import pytest
+
+from syncd.model.job import LookJob, PullJob
+from syncd.model.node import Node, Present, Tree, Version
+from syncd.model.observation import Ask, Hints, Pulled, Verb
+from syncd.model.remote import Change
+from tests.engine.world import Device, World
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def two(make_world: Make) -> World:
+    return make_world("ann", "bob")
+
+
+def node_at(device: Device, *path: str) -> Node:
+    key = device.db.nodes.find(Tree.LOCAL, path)
+    assert key is not None
+    node = device.db.nodes.node(key)
+    assert node is not None
+    return node
+
+
+def ordered_look(device: Device, name: str) -> LookJob:
+    """Let a look at *name* be ordered, and take it off the workers' hands."""
+    device.deadline = device.engine.step([Hints((((), name),))])
+    look = next(job for job in device.jobs if isinstance(job, LookJob))
+    device.jobs.remove(look)
+    return look
+
+
+def test_p6_a_look_that_began_before_a_result_says_nothing_after_it(two: World) -> None:
+    """The name was gone for a moment; while that was on its way, an op gave the file new content."""
+    ann, bob = two.devices
+    ann.write("a", "one")
+    two.settle()
+    ann.write("a", "two")
+    ann.wait()
+    bob.path("a").rename(bob.base / "aside")
+    look = ordered_look(bob, "a")
+    seen = bob.looker.look(look)
+    (bob.base / "aside").rename(bob.path("a"))
+    bob.deadline = bob.engine.step([Ask(901, Verb.WAIT)])
+    for _ in range(100):
+        if bob.read("a") == "two" and not bob.engine.desk.running:
+            break
+        if not bob.one():
+            bob.time.ahead += 0.5
+    assert bob.read("a") == "two", "the op was done meanwhile"
+    bob.deadline = bob.engine.step([seen])
+    local = node_at(bob, "a").local
+    assert isinstance(local, Present), "the look is older than the result"
+    two.settle()
+
+
+@pytest.mark.parametrize("level", range(3), ids=["the node itself", "its folder", "a folder above"])
+def test_p6_a_result_on_an_ancestor_makes_a_look_old_too(two: World, level: int) -> None:
+    ann, _ = two.devices
+    ann.write("x/y/z", "deep")
+    two.settle()
+    desk = ann.engine.desk
+    leaf = node_at(ann, "x", "y", "z").id
+    began = desk.seq
+    assert not desk.stale(leaf, began)
+    desk.result_on(node_at(ann, *("x", "y", "z")[: 3 - level]).id)
+    assert desk.stale(leaf, began)
+    assert not desk.stale(leaf, desk.seq), "a look that begins now is fresh"
+
+
+def test_p2_r_never_moves_backwards(two: World) -> None:
+    """A page that was on its way while a later one was taken in tells an older version of the node."""
+    ann, bob = two.devices
+    ann.write("a", "one")
+    two.settle()
+    before = node_at(bob, "a").remote
+    assert isinstance(before, Present)
+    assert before.version is not None
+    ann.write("a", "two")
+    two.settle()
+    now = node_at(bob, "a")
+    said = bob.hub.authenticate(bob.enrolled.token).look([now.node_id or b""])[0]
+    assert said is not None
+    older = type(said)(
+        said.node_id, said.parent_id, "older name", said.kind, Version(before.version.position, before.version.tag),
+        said.content, said.executable, said.mtime_ns,
+    )  # fmt: skip
+    cursor = bob.db.meta.get("cursor")
+    assert cursor is not None
+    late = PullJob(cursor)
+    desk = bob.engine.desk
+    desk.in_flight[late.lane] = desk.in_flight.get(late.lane, 0) + 1
+    bob.deadline = bob.engine.step([Pulled(late, None, (Change(older),), cursor, False, full=False)])
+    assert node_at(bob, "a").remote == now.remote
+    two.settle()
+    assert bob.tree().keys() == {"a"}

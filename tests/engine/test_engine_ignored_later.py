@@ -1,0 +1,86 @@
+"""Rules that come and go (section 6): what they name stays where it is, on both sides, and its S is kept."""
+
+from collections.abc import Callable
+
+import pytest
+
+from syncd.model.conflict import is_conflicted_copy
+from syncd.model.remote import Delete
+from tests.engine.world import World
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def two(make_world: Make) -> World:
+    return make_world("ann", "bob")
+
+
+def test_p7_what_a_new_rule_names_is_deleted_nowhere(two: World) -> None:
+    ann, bob = two.devices
+    ann.write("notes.log", "kept")
+    ann.write("logs/a.log", "kept")
+    ann.write("other", "kept")
+    two.settle()
+    ann.write(".syncignore", "*.log\n")
+    two.settle()
+    two.time.ahead += 10.0
+    two.settle()
+    for device in (ann, bob):
+        assert device.read("notes.log") == device.read("logs/a.log") == "kept"
+        assert not device.trash()
+
+
+def test_p7_an_ignored_file_that_is_removed_here_stays_where_else_it_is(two: World) -> None:
+    """What is excluded is not deleted either: this device says nothing about it any more."""
+    ann, bob = two.devices
+    ann.write("notes.log", "kept")
+    ann.write(".syncignore", "nothing\n")
+    two.settle()
+    ann.write(".syncignore", "*.log\n")
+    two.settle()
+    ann.remove("notes.log")
+    ann.wait()
+    two.time.ahead += 10.0
+    ann.wait()
+    bob.wait()
+    assert bob.read("notes.log") == "kept"
+    assert not bob.trash()
+    assert not [mutation for mutation in ann.wire.commits if isinstance(mutation, Delete)]
+
+
+def test_p1_an_edit_made_while_a_file_was_ignored_is_an_edit_afterwards(two: World) -> None:
+    """S was kept: the remote's content is the one this edit was made of."""
+    ann, bob = two.devices
+    ann.write("notes.log", "one")
+    ann.write(".syncignore", "nothing\n")
+    two.settle()
+    ann.write(".syncignore", "*.log\n")
+    two.settle()
+    ann.write("notes.log", "edited while it was ignored")
+    ann.wait()
+    bob.wait()
+    assert bob.read("notes.log") == "one"
+    ann.write(".syncignore", "nothing\n")
+    two.settle()
+    assert bob.read("notes.log") == "edited while it was ignored"
+    assert not [path for path in (*ann.tree(), *bob.tree()) if is_conflicted_copy(path)]
+
+
+def test_p2_what_a_rule_names_is_not_brought_here(two: World) -> None:
+    """The remote has it from a time without the rule, which this device never saw."""
+    ann, bob = two.devices
+    ann.write(".syncignore", "*.log\n")
+    two.settle()
+    bob.wire.cut = True
+    ann.write(".syncignore", "nothing\n")
+    ann.write("new.log", "uploaded while no rule named it")
+    ann.wait()
+    ann.write(".syncignore", "*.log\n")
+    ann.wait()
+    bob.wire.cut = False
+    bob.wait()
+    ann.wait()
+    bob.wait()
+    assert bob.tree().keys() == {".syncignore"}
+    assert ann.read("new.log") == "uploaded while no rule named it"

@@ -1,0 +1,111 @@
+"""What is never synced has the name that the remote's file wants: the file is held, shown and waited for (P2, P12)."""
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from syncd.model.node import Reason, Tree, Unknown
+from syncd.model.observation import Hints
+from tests.engine.world import Device, World
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def two(make_world: Make) -> World:
+    return make_world("ann", "bob")
+
+
+def pipe(device: Device) -> None:
+    os.mkfifo(device.path("a"))
+
+
+def ignored_folder(device: Device) -> None:
+    device.write(".syncignore", "/a/\n")
+    device.write("a/inside", "never synced")
+
+
+def held(device: Device) -> str:
+    node = device.db.nodes.node(device.db.nodes.find(Tree.REMOTE, ("a",)))
+    assert isinstance(node.local, Unknown), node
+    assert node.local.reason is Reason.HELD
+    return node.local.detail
+
+
+def remove(device: Device) -> None:
+    path = device.path("a")
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    device.deadline = device.engine.step([Hints((((), "a"),))])
+
+
+@pytest.mark.parametrize("obstacle", [pipe, ignored_folder])
+@pytest.mark.parametrize("before", [True, False], ids=["there before the file", "made after the file came"])
+def test_p2_a_name_that_is_taken_by_what_is_never_synced_is_waited_for(
+    two: World, obstacle: Callable[[Device], None], before: bool
+) -> None:
+    """The download found the name taken and looked again, for ever: no barrier ever answered."""
+    ann, bob = two.devices
+    two.settle()
+    if before:
+        obstacle(bob)
+        bob.wait()
+        if bob.path(".syncignore").exists():
+            ann.wait()
+    ann.write("a", "content")
+    ann.wait()
+    if not before:
+        obstacle(bob)
+    bob.wait()
+    assert held(bob)
+    assert not bob.db.queue.in_state(None, 5)
+    remove(bob)
+    bob.wait()
+    assert bob.read("a") == "content"
+
+
+def test_p2_a_file_that_became_a_pipe_is_held_and_nobody_waits_for_it(two: World) -> None:
+    """It was planned again at each step: no barrier ever answered, and the loop never slept."""
+    ann, bob = two.devices
+    ann.write("a", "content")
+    two.settle()
+    bob.remove("a")
+    pipe(bob)
+    bob.wait()
+    assert held(bob)
+    ann.wait()
+    assert ann.read("a") == "content"
+    remove(bob)
+    two.settle()
+    assert "a" not in ann.tree()
+
+
+def test_p2_a_held_arrival_that_is_moved_at_the_remote_comes_under_its_new_name(two: World) -> None:
+    ann, bob = two.devices
+    pipe(bob)
+    bob.wait()
+    ann.write("a", "content")
+    ann.wait()
+    bob.wait()
+    assert held(bob)
+    ann.path("a").rename(ann.path("b"))
+    ann.wait()
+    bob.wait()
+    assert bob.read("b") == "content"
+
+
+def test_a_held_arrival_that_the_remote_deletes_is_forgotten_once_its_name_is_free(two: World) -> None:
+    ann, bob = two.devices
+    pipe(bob)
+    bob.wait()
+    ann.write("a", "content")
+    ann.wait()
+    bob.wait()
+    ann.remove("a")
+    ann.wait()
+    bob.wait()
+    remove(bob)
+    bob.wait()
+    assert bob.db.nodes.find(Tree.LOCAL, ("a",)) is None
+    assert not bob.db.nodes.disagreeing(0, 5)
