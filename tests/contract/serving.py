@@ -35,9 +35,10 @@ class Served:
         enrolled = HubRemote.enroll(self.invite(space), name)
         return HubRemote(self.address(space), enrolled.token)
 
-    def stop(self) -> None:
+    def stop(self, within: float = 10) -> None:
+        """Stop it; fail when it has not ended *within* so many seconds."""
         self.server.stop()
-        self.thread.join(10)
+        self.thread.join(within)
         assert not self.thread.is_alive()
 
 

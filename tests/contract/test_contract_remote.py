@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from blake3 import blake3
 
 from syncd.chunks.manifest import Manifest, Piece, encode, manifest_hash
 from syncd.hub.core import Hub
@@ -16,11 +15,7 @@ from syncd.model.path import ROOT_ID
 from syncd.model.remote import Content, Create, Delete, Edit, Moves, RemoteNode, Step, Verdict
 from syncd.ports import Remote
 from tests.contract.serving import served
-from tests.hub.conftest import FakeClock, SeededChance
-
-
-def h(data: bytes) -> bytes:
-    return blake3(data).digest()
+from tests.hub.conftest import FakeClock, SeededChance, h
 
 
 @dataclass

@@ -1,0 +1,269 @@
+"""A play: a hub and its devices on simulated storage, in bad weather. One thread and one seed decide everything.
+
+Owns the weather's hand in it, and what must hold when it is over. ``tests.sim.scenes`` has the plays there are.
+"""
+
+import contextlib
+import hashlib
+import random
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import apsw
+from blake3 import blake3
+
+from syncd.engine.desk import EngineSettings
+from syncd.hub.core import Hub
+from syncd.hub.sqlite_store import DATABASE, SqliteStore
+from syncd.model.errors import NotAuthorised, SyncdError
+from syncd.model.observation import Ask, ClockJumped, HintsLost, Verb
+from syncd.model.op import OpState
+from tests.engine.world import Luck, World
+from tests.sim.blobs import BlobsCopy, SimBlobs
+from tests.sim.clock import SimTime
+from tests.sim.device import SimDevice
+from tests.sim.disk import Policy
+from tests.sim.vfs import SimVfs
+from tests.sim.weather import Crash, HubCrash, Weather
+
+CALL_SECONDS = 0.0003
+"""What a call of syncd's takes, in virtual time."""
+
+
+class Play(World):
+    """A hub and its devices."""
+
+    time: SimTime  # type: ignore[assignment]
+    devices: list[SimDevice]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        base: Path,
+        seed: int,
+        *names: str,
+        weather: Weather | None = None,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self.base, self.seed, self.luck = base, seed, random.Random(seed)
+        self.chosen, self.weather = weather or Weather(), Weather()
+        self.time = SimTime()
+        self.trace: list[str] = []
+        self.digest = hashlib.blake2b(digest_size=16)
+        self.failed_jobs: list[str] = []
+        self.meddler: Callable[[SimDevice], None] = lambda device: None
+        self.power_taken: set[bytes] = set()
+        self.calls = self.commits = self.opened_hubs = 0
+        self.lose_commit = self.crash_call = 0
+        self.inside = False
+        (base / "hub").mkdir(parents=True)
+        self.vfs = SimVfs()
+        self.blobs = SimBlobs(Luck(seed * 101), self.time)
+        self.backup: BlobsCopy | None = None
+        self.hub = self._open_hub()
+        self.vfs.on_call = lambda name, path: self._hub_call()
+        self.blobs.on_call = lambda name: self._hub_call()
+        self.hub.create_space("home")
+        self.devices = []
+        for number, name in enumerate(names):
+            self.devices.append(SimDevice(self, base, name, seed * 31 + number, settings))
+        self.weather = self.chosen
+
+    # --- the trace, and what may happen at any call ------------------------------------------------------------------
+
+    def say(self, what: str) -> None:
+        """Note something that a reader of a failure must know."""
+        what = what.replace(str(self.base), "")  # another one in each run
+        self.trace.append(f"{self.calls} {what}")
+        self.digest.update(what.encode("utf-8", "surrogateescape"))
+
+    def at_call(self, device: SimDevice, name: str) -> None:
+        """What may happen at any call of a device's: its process dies, or somebody edits."""
+        self.calls += 1
+        self.time.ahead += CALL_SECONDS
+        self.digest.update(f"{device.name} {name} {self.time.ahead}".encode())
+        if self.crash_call == self.calls or self.luck.random() < self.weather.crash:
+            self.say(f"{device.name}: dies at {name}")
+            raise Crash
+        if self.luck.random() < self.weather.meddle and not self.inside:
+            self.inside = True
+            self.say(f"{device.name}: in the middle of {name}:")
+            self.meddler(device)
+            self.inside = False
+
+    def _hub_call(self) -> None:
+        if self.luck.random() < self.weather.hub_crash:
+            raise HubCrash
+
+    def power_lost(self, device: SimDevice, contents: set[bytes]) -> None:
+        """The power took these of what lay on a device's disk."""
+        self.power_taken |= contents
+
+    # --- between turns -------------------------------------------------------------------------------------------
+
+    def gust(self) -> None:
+        """Whatever may happen between turns."""
+        luck, weather = self.luck, self.weather
+        device = luck.choice(self.devices)
+        happens: dict[str, Callable[[], object]] = {
+            "restart": device.restart,
+            "broken_database": lambda: device.break_database(luck),
+            "full": lambda: device.fill(luck),
+            "unmount": lambda: device.unmount() if device.unmounted is None else device.mount(),
+            "outage": lambda: setattr(device.wire, "cut", not device.wire.cut),
+            "reopen": lambda: self.hub_dies(power=False),
+            "restore": lambda: self.restore_hub() if luck.random() < 0.5 else self.backup_hub(),
+            "expire": lambda: self.hub.gc(0.0),
+            "revoke": lambda: self.renew(device) if self._revoked(device) else self.revoke(device),
+            "unreadable": lambda: self.lock(device),
+            "jump": self.jump,
+            "lose_hints": lambda: self._lose_hints(device),
+        }
+        for name, act in happens.items():
+            rate = getattr(weather, name)
+            if rate and luck.random() < rate:
+                self.say(f"{device.name}: {name}")
+                try:
+                    act()
+                except HubCrash:
+                    self.hub_dies()
+
+    def hub_dies(self, *, power: bool | None = None) -> None:
+        """The hub's process is gone, perhaps with the machine's power, and comes back."""
+        lost = self.luck.random() < self.weather.power if power is None else power
+        policy = self.luck.choice(list(Policy)) if lost else None
+        self.say(f"the hub dies ({policy or 'killed'})")
+        with self.vfs.killed() if policy is None else self.vfs.power_loss(policy, self.luck):
+            self._close_hub()
+        if policy is not None:
+            self.blobs.power_loss(policy, self.luck)
+        self.hub = self._open_hub()
+
+    def _close_hub(self) -> None:
+        with contextlib.suppress(SyncdError, apsw.Error, HubCrash):
+            self.hub.close()
+
+    def _open_hub(self) -> Hub:
+        self.opened_hubs += 1
+        hook, self.vfs.on_call = self.vfs.on_call, None
+        store = SqliteStore(self.base / "hub" / DATABASE, vfs=self.vfs.name)
+        hub = Hub(store, self.blobs, self.time, Luck(self.seed * 101 + self.opened_hubs))
+        self.vfs.on_call = hook
+        return hub
+
+    def backup_hub(self) -> None:
+        with self.vfs.killed():
+            self._close_hub()
+        shutil.rmtree(self.base / "backup", ignore_errors=True)
+        shutil.copytree(self.base / "hub", self.base / "backup")
+        self.backup = self.blobs.copy()
+        self.hub = self._open_hub()
+
+    def restore_hub(self) -> None:
+        if self.backup is None:
+            return
+        self.say("the hub goes back to its backup")
+        with self.vfs.killed():
+            self._close_hub()
+        shutil.rmtree(self.base / "hub")
+        shutil.copytree(self.base / "backup", self.base / "hub")
+        self.vfs.kept.clear()
+        self.blobs.restore(self.backup)
+        self.hub = self._open_hub()
+
+    def _revoked(self, device: SimDevice) -> bool:
+        try:
+            self.hub.authenticate(device.enrolled.token)
+        except NotAuthorised:
+            return True
+        return False
+
+    def revoke(self, device: SimDevice) -> None:
+        self.hub.revoke(device.enrolled.device_id)
+
+    def renew(self, device: SimDevice) -> None:
+        device.enrolled = self.hub.enroll(self.hub.invite("home"), device.name)
+        device.restart()
+
+    def lock(self, device: SimDevice) -> None:
+        if device.unreadable:
+            device.unreadable.clear()
+        else:
+            device.unreadable = set(self.luck.sample(["f0", "f1", "f2", "f3", "m0", "m1", ".syncignore"], 2))
+
+    def jump(self) -> None:
+        seconds = self.luck.choice([40.0, 4000.0, 86400.0])
+        self.time.ahead += seconds
+        for each in self.devices:
+            each.disk.write_back()
+            each.step([ClockJumped(seconds)])
+
+    def _lose_hints(self, device: SimDevice) -> None:
+        device.hints.clear()
+        device.step([HintsLost((), "overflow")])
+
+    # --- when it is over -----------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Mend everything, and try what was parked again."""
+        some_restart = [self.luck.random() < 0.3 for _ in self.devices]
+        self.weather = Weather()
+        self.say("the storm is over")
+        for device, restarts in zip(self.devices, some_restart, strict=True):
+            device.unreadable.clear()
+            device.volume.capacity = None
+            device.wire.cut = False
+            device.mount()
+            if self._revoked(device):
+                device.enrolled = self.hub.enroll(self.hub.invite("home"), device.name)
+                device.restart(calm=True)
+            elif restarts or device.database_broken:
+                device.restart(calm=True)
+        self.time.ahead += 15.0  # a root that could not be proven is tried again by now
+        for device in self.devices:
+            for _ in range(200):  # what was under way may end badly yet
+                device.one()
+            device.tickets += 1
+            device.step([Ask(device.tickets, Verb.RETRY)])
+
+    def settle(self, *, expect: int | None = 0, rounds: int = 8) -> None:
+        """Let every device settle; check P2 and P3. Pipes are never synced, and hold what would take their name."""
+        self.settle_all(expect=expect, rounds=rounds)
+        shown = [device.person.snapshot() for device in self.devices]
+        pipes = tuple(path for each in shown for path, what in each.items() if what[0] == "fifo")
+        trees = [
+            {path: what for path, what in device.tree().items() if not under(path, pipes)} for device in self.devices
+        ]
+        for device, tree in zip(self.devices, trees, strict=True):
+            other = [path for path in {*tree, *trees[0]} if tree.get(path) != trees[0].get(path)]
+            assert not other, f"P2: {device.name} and {self.devices[0].name} differ in {sorted(other)}"
+        if not pipes:
+            for device in self.devices:
+                self.check_p3(device)
+
+    def lost(self, contents: Iterable[bytes]) -> list[bytes]:
+        """P1: return which of these are neither in a folder, nor in a trash, nor in a version the hub keeps; what the
+        power took before syncd had it is not syncd's to keep."""
+        kept: set[bytes] = set().union(*(device.everything() for device in self.devices))
+        gone = [content for content in contents if content not in kept and content not in self.power_taken]
+        session = self.hub.authenticate(self.devices[0].enrolled.token)
+        return [content[:40] for content in gone if session.missing([blake3(content).digest()])]
+
+    def check_queues(self) -> None:
+        """Nothing is left to do, and nothing was given up."""
+        for device in self.devices:
+            counts = device.db.queue.counts()
+            left = [state for state in OpState if state is not OpState.DONE and counts.get(state, 0)]
+            assert not left, device.doings()
+
+    def close(self) -> None:
+        self.vfs.on_call = self.blobs.on_call = None
+        for device in self.devices:
+            device.close()
+        self._close_hub()
+        self.vfs.unregister()
+
+
+def under(path: str, tops: tuple[str, ...]) -> bool:
+    """Return whether *path* is one of *tops*, or below one."""
+    return any(f"{path}/".startswith(f"{top}/") for top in tops)
