@@ -8,7 +8,7 @@ from syncd.model.node import Absent, Kind, Node, Place, Present, State, Tree, Ve
 from syncd.model.op import Op, OpType, Side
 from syncd.model.path import ROOT
 from syncd.plan.planner import plan
-from tests.property.generator import Editor, grow
+from tests.property.generator import STEP_BITS, Editor
 from tests.property.settling import NotSettled, join_all
 from tests.property.world import Stale, World
 
@@ -39,11 +39,10 @@ class Device:
         world.first_id, world.device = number * 1_000_000, f"pc{number}"
         world.counter = number * 1_000_000
         world.tick = hub.tick  # type: ignore[method-assign]
-        self.editor = Editor(world, Tree.LOCAL, chance)
-        self.editor.lose_identity = chance.random() < 0.1
+        self.editor = Editor(world, Tree.LOCAL, chance.random() < 0.1)
         self.editor.content = self.content  # type: ignore[method-assign]
 
-    def content(self) -> bytes:
+    def content(self, b: int) -> bytes:
         self.world.counter += 1
         return f"{self.world.device}-{self.world.counter}".encode()
 
@@ -124,11 +123,14 @@ class Device:
 
 def play(seed: int, trace: Callable[[str], None] = lambda line: None) -> None:
     chance = random.Random(seed)
-    base = grow(chance, chance.randint(1, 8))
+    base = World()
+    grower = Editor(base, Tree.SYNCED)
+    for _ in range(chance.randint(1, 8)):
+        grower.step(chance.getrandbits(STEP_BITS))
     hub = Hub()
     devices = []
     for number in (1, 2):
-        world = World(rows=dict(base.rows))
+        world = World(rows=base.rows.values())
         devices.append(Device(hub, number, world, chance))
     devices[0].push()
     written: set[bytes] = set()
@@ -136,7 +138,7 @@ def play(seed: int, trace: Callable[[str], None] = lambda line: None) -> None:
     for number in range(chance.randint(1, 3)):
         for index in editing:
             for _ in range(chance.randint(0, 3)):
-                devices[index].editor.step()
+                devices[index].editor.step(chance.getrandbits(STEP_BITS))
         for device in devices:
             for node in device.world.rows.values():
                 trace(f"round {number} {device.world.device}: {node}")

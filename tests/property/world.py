@@ -1,100 +1,62 @@
-"""An in-memory triple: rows of nodes as Trees, and an ``apply`` that models hub and disk with exact preconditions."""
+"""A model of hub, disk and engine around rows: ``apply`` carries an op out with the exact preconditions of the real
+executors, and refuses (``Stale``) what no longer holds. What may never happen, whatever was planned, it asserts."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, Version, place_of
-from syncd.model.op import Op
-from syncd.model.path import ROOT, fold
-from syncd.plan.world import Context, Join, NodePlan
+from syncd.model.op import Op, OpType
+from syncd.model.path import ROOT
+from syncd.plan.world import Context, NodePlan
+from tests.property.rows import Rows, node_id
+
+__all__ = ["Aside", "Stale", "World", "node_id"]
 
 
 class Stale(Exception):
     """What the op expected is not there: nothing was changed (P6)."""
 
 
-def node_id(key: int) -> bytes:
-    return key.to_bytes(16, "big")
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A conflicted copy that was made: of which node, by which op, and of what content (None: a directory)."""
+
+    node: int
+    type: OpType
+    content: bytes | None
 
 
-@dataclass
-class World:
-    """Rows by key. R and L are the hub and the disk; S is what the engine records."""
+class World(Rows):
+    """R and L are the hub and the disk; S is what the engine records."""
 
-    case_sensitive: bool = True
-    executable_bit: bool = True
-    symlinks: bool = True
-    rows: dict[int, Node] = field(default_factory=dict)
-    old_versions: set[tuple[int, Version]] = field(default_factory=set)
-    running: set[int] = field(default_factory=set)
-    counter: int = 1
-    first_id: int = 0
-    last_key: int = ROOT
-    device: str = "laptop"
-    conflicts: list[object] = field(default_factory=list)
-    holds: dict[int, str] = field(default_factory=dict)
-    hidden: dict[int, Present] = field(default_factory=dict)
-    changed: list[tuple[int, Node | None]] = field(default_factory=list)
-    _index: dict[tuple[Tree, int], list[Node]] | None = None
-
-    def __post_init__(self) -> None:
-        if ROOT not in self.rows:
-            top = Present(Place(0, ""), version=Version(0, "root"))
-            self.rows[ROOT] = Node(ROOT, bytes(16), Kind.DIRECTORY, top, top, top)
-
-    # --- Trees ---------------------------------------------------------------------------------------------
-
-    def node(self, key: int) -> Node | None:
-        return self.rows.get(key)
-
-    def children(self, tree: Tree, parent: int) -> list[Node]:
-        if self._index is None:
-            index: dict[tuple[Tree, int], list[Node]] = {}
-            for node in self.rows.values():
-                for each in Tree:
-                    place = place_of(node.state(each))
-                    if place is not None and node.id != ROOT:
-                        index.setdefault((each, place.parent), []).append(node)
-            for (each, _), nodes in index.items():
-                nodes.sort(key=lambda n: (place_of(n.state(each)).name, n.id))
-            self._index = index
-        return self._index.get((tree, parent), [])
-
-    def at(self, tree: Tree, parent: int, name: str) -> list[Node]:
-        return [n for n in self.children(tree, parent) if place_of(n.state(tree)).name == name]
-
-    def at_folded(self, tree: Tree, parent: int, name: str) -> list[Node]:
-        key = fold(name)
-        return [n for n in self.children(tree, parent) if fold(place_of(n.state(tree)).name) == key]
-
-    def superseded(self, key: int, version: Version) -> bool:
-        return (key, version) in self.old_versions
-
-    # --- changing rows -------------------------------------------------------------------------------------
-
-    def put(self, node: Node) -> Node:
-        self.changed.append((node.id, self.rows.get(node.id)))
-        self.rows[node.id] = node
-        self._index = None
-        return node
-
-    def drop(self, key: int) -> None:
-        self.changed.append((key, self.rows.pop(key)))
-        self._index = None
-
-    def set(self, key: int, **states: object) -> Node:
-        return self.put(replace(self.rows[key], **states))
-
-    def new_key(self) -> int:
-        self.last_key = max(self.last_key, *self.rows) + 1  # never again, for ids are made from it
-        return self.last_key
+    def __init__(
+        self,
+        case_sensitive: bool = True,
+        executable_bit: bool = True,
+        symlinks: bool = True,
+        rows: Iterable[Node] = (),
+    ) -> None:
+        self.case_sensitive, self.executable_bit, self.symlinks = case_sensitive, executable_bit, symlinks
+        # A chmod changes only the ctime of a fingerprint, which no op compares: one not looked at yet is overrun.
+        self.up_to_date = True
+        self.counter = 1
+        self.first_id = 0
+        self.device = "laptop"
+        self.running: set[int] = set()
+        self.conflicts: list[object] = []
+        self.asides: list[Aside] = []
+        self.holds: dict[int, str] = {}
+        self.hidden: dict[int, Present] = {}
+        self._acts = {kind: getattr(self, f"_{kind.value}") for kind in OpType}
+        super().__init__(rows)
 
     def tick(self) -> Version:
         self.counter += 1
-        return Version(self.counter, f"t{self.counter}")
+        return Version(self.counter, "t")
 
-    def fingerprint(self, size: int = 0) -> Fingerprint:
+    def fingerprint(self) -> Fingerprint:
         self.counter += 1
-        return Fingerprint(1, self.counter, self.counter, self.counter, size)
+        return Fingerprint(1, self.counter, 0, 0, 0)
 
     def context(self, device: str | None = None) -> Context:
         return Context(
@@ -106,62 +68,17 @@ class World:
             self.running.__contains__,
         )
 
-    # --- local and remote as people see them ----------------------------------------------------------------
-
-    def tree(self, tree: Tree, skip_held: bool = False) -> dict[tuple[str, ...], tuple[object, ...]]:
-        out = {}
-        for node in self.rows.values():
-            state = node.state(tree)
-            if node.id == ROOT or not isinstance(state, Present):
-                continue
-            if skip_held and self.under_held(node):
-                continue
-            path = self.path(tree, node)
-            assert path not in out, f"two nodes at {path} in {tree}"
-            out[path] = (node.kind, state.hash, state.executable)
-        return out
-
-    def path(self, tree: Tree, node: Node) -> tuple[str, ...]:
-        names: list[str] = []
-        seen = set()
-        while node.id != ROOT:
-            assert node.id not in seen, f"{tree} has a cycle"
-            seen.add(node.id)
-            place = place_of(node.state(tree))
-            assert place is not None, f"{tree} has a node below an absent one"
-            names.append(place.name)
-            node = self.rows[place.parent]
-        return tuple(reversed(names))
-
-    def under_held(self, node: Node) -> bool:
-        while node.id != ROOT:
-            if isinstance(node.local, Unknown) and node.local.reason is Reason.HELD:
-                return True
-            node = self.rows[place_of(node.remote).parent]
-        return False
-
-    # --- joining and recording -------------------------------------------------------------------------------
-
-    def apply_join(self, joined: Join) -> None:
-        keep, drop = self.rows[joined.keep], self.rows[joined.drop]
-        self.put(replace(keep, local=drop.local, fingerprint=drop.fingerprint))
-        for other in list(self.rows.values()):
-            new = other
-            for tree, name in ((Tree.LOCAL, "local"), (Tree.SYNCED, "synced")):
-                state = other.state(tree)
-                if not isinstance(state, Absent) and state.place is not None and state.place.parent == drop.id:
-                    new = replace(new, **{name: replace(state, place=Place(keep.id, state.place.name))})
-            if new != other:
-                self.put(new)
-        self.drop(drop.id)
-        for child in self.children(Tree.REMOTE, keep.id):
-            self.changed.append((child.id, child))
+    # --- recording -----------------------------------------------------------------------------------------------
 
     def record(self, key: int, found: NodePlan) -> None:
         if found.conflict is not None:
             self.conflicts.append(found.conflict)
         if found.forget:
-            self.drop(key)
+            node = self.rows[key]
+            if not any(self.children(tree, key) for tree in Tree):
+                self.drop(key)
+            elif not isinstance(node.synced, Absent):
+                self.set(key, synced=Absent())
         elif found.hold is not None:
             node = self.rows[key]
             self.holds[key] = found.hold
@@ -169,184 +86,242 @@ class World:
                 self.hidden[key] = node.local
             self.set(key, local=Unknown(Reason.HELD, place_of(node.local), found.hold))
         elif found.release:
-            self.holds.pop(key)
-            self.set(key, local=self.hidden.pop(key, Absent()))
+            self.holds.pop(key, None)
+            local = self.hidden.pop(key, None)
+            self.set(key, local=Absent() if local is None else self._after_joins(local))
         elif found.synced is not None:
-            self.set(key, synced=found.synced)
+            node = self.rows[key]
+            self.put(Node(key, node.node_id, node.kind, found.synced, node.remote, node.local, node.fingerprint))
 
-    # --- ops ----------------------------------------------------------------------------------------------
+    def _after_joins(self, local: Present) -> Present:
+        parent = local.place.parent
+        while parent in self.merged:
+            parent = self.merged[parent]
+        return replace(local, place=Place(parent, local.place.name))
+
+    # --- what ops need -------------------------------------------------------------------------------------------
 
     def apply(self, op: Op) -> None:
         node = self.rows.get(op.node)
         if node is None:
             raise Stale("node")
-        getattr(self, f"_{op.type.value}")(op, node)
+        self._acts[op.type](op, node)
         if op.conflict is not None:
             self.conflicts.append(op.conflict)
 
-    def _need(self, true: bool, what: str) -> None:
-        if not true:
-            raise Stale(what)
-
     def _parent(self, tree: Tree, place: Place) -> None:
         parent = self.rows.get(place.parent)
-        self._need(parent is not None and isinstance(parent.state(tree), Present), "parent")
+        if parent is None or not isinstance(parent.state(tree), Present):
+            raise Stale("no parent")
 
-    def _free(self, tree: Tree, place: Place, *but: int) -> None:
+    def _free(self, tree: Tree, place: Place, but: int = 0) -> None:
         exact = tree is Tree.REMOTE or self.case_sensitive
-        found = (self.at if exact else self.at_folded)(tree, place.parent, place.name)
-        found = [n for n in found if not (isinstance(n.local, Unknown) and tree is Tree.LOCAL and self._ghost(n))]
-        self._need(all(n.id in but for n in found), "name")
-
-    def _ghost(self, node: Node) -> bool:
-        return place_of(node.local) is None
-
-    def _below(self, tree: Tree, key: int, place: Place) -> bool:
-        at = self.rows[place.parent]
-        while at.id != ROOT:
-            if at.id == key:
-                return True
-            above = place_of(at.state(tree))
-            at = self.rows[above.parent]
-        return False
+        for node in (self.at if exact else self.at_folded)(tree, place.parent, place.name):
+            if node.id != but:
+                raise Stale("name taken")
 
     def _local_is(self, op: Op, node: Node) -> Present:
         local = node.local
-        self._need(isinstance(local, Present), "local gone")
-        self._need(local.place == op.source, "local elsewhere")
-        self._need(local.hash == op.expected_hash, "local content")
-        self._need(node.fingerprint == op.expected, "local fingerprint")
+        if not isinstance(local, Present) or local.place != op.source:
+            raise Stale("local not there")
+        if local.hash != op.expected_hash or node.fingerprint != op.expected:
+            raise Stale("local changed")
         return local
 
     def _remote_is(self, op: Op, node: Node) -> Present:
-        self._need(isinstance(node.remote, Present), "remote gone")
-        self._need(node.remote.version == op.base, "base version")
-        return node.remote
+        remote = node.remote
+        if not isinstance(remote, Present) or remote.version != op.base:
+            raise Stale("remote changed")
+        return remote
+
+    def _may_vanish(self, node: Node, content: bytes | None, side: Tree) -> None:
+        """P7, P1: what an op takes away was in sync, or stands at the remote."""
+        if content is None or (isinstance(node.synced, Present) and node.synced.hash == content):
+            return
+        if side is Tree.REMOTE:
+            remote = node.remote
+            version = remote.version if isinstance(remote, Present) else None
+            replaced = version is not None and self.superseded(node.id, version)
+            assert replaced, f"P7: {content!r} of {node.id} taken away there"
+            return
+        known = {n.remote.hash for n in self.rows.values() if isinstance(n.remote, Present)}
+        if not self.up_to_date:  # it lags behind: what the remote had may have become an older version meanwhile
+            known |= {n.synced.hash for n in self.rows.values() if isinstance(n.synced, Present)}
+        assert content in known, f"P7: {content!r} of {node.id} was never in sync and is taken away here"
+
+    # --- remote ops ----------------------------------------------------------------------------------------------
 
     def _upload(self, op: Op, node: Node) -> None:
-        self._need(isinstance(node.local, Present), "local gone")
-        self._need(node.local.hash == op.expected_hash and node.fingerprint == op.expected, "local changed")
-        version = self.tick()
-        if op.source is not None:
-            remote = self._remote_is(op, node)
-            fresh = replace(
-                remote, hash=op.hash, size=op.size, executable=op.executable, mtime_ns=op.mtime_ns, version=version
-            )
-            base = node.synced if isinstance(node.synced, Present) else fresh
-            self.set(node.id, remote=fresh, synced=replace(fresh, place=base.place))
+        local = node.local
+        if not isinstance(local, Present) or local.hash != op.expected_hash or node.fingerprint != op.expected:
+            raise Stale("local changed")
+        if op.source is None:
+            self._create_there(op, node)
             return
-        self._create_there(op, node, version)
+        if local.place != op.source:
+            raise Stale("local elsewhere")
+        remote = self._remote_is(op, node)
+        self._may_vanish(node, remote.hash, Tree.REMOTE)
+        fresh = Present(remote.place, op.hash, op.executable, op.size, op.mtime_ns, self.tick())
+        place = node.synced.place if isinstance(node.synced, Present) else fresh.place
+        self.put(self._row(node, synced=replace(fresh, place=place), remote=fresh))
 
     def _remote_mkdir(self, op: Op, node: Node) -> None:
-        self._create_there(op, node, self.tick())
+        if not isinstance(node.local, Present) or node.fingerprint != op.expected:
+            raise Stale("local changed")
+        self._create_there(op, node)
 
-    def _create_there(self, op: Op, node: Node, version: Version) -> None:
-        self._need(isinstance(node.remote, Absent) and node.remote.version == op.base, "tombstone")
+    def _create_there(self, op: Op, node: Node) -> None:
+        if not isinstance(node.remote, Absent) or node.remote.version != op.base:
+            raise Stale("tombstone")
+        if place_of(node.local) != op.place:
+            raise Stale("local elsewhere")
         self._parent(Tree.REMOTE, op.place)
         self._free(Tree.REMOTE, op.place)
-        fresh = Present(op.place, op.hash, op.executable, op.size, op.mtime_ns, version)
-        self.set(node.id, remote=fresh, synced=fresh, node_id=node.node_id or node_id(self.first_id + node.id))
+        fresh = Present(op.place, op.hash, op.executable, op.size, op.mtime_ns, self.tick())
+        number = node.node_id or node_id(self.first_id + node.id)
+        self.put(Node(node.id, number, node.kind, fresh, fresh, node.local, node.fingerprint))
 
     def _remote_move(self, op: Op, node: Node) -> None:
-        steps = [(m.node, m.base, m.place) for m in op.group] or [(op.node, op.base, op.place)]
-        keys = [key for key, _, _ in steps]
-        before = {key: self.rows[key] for key in keys}
-        for key, base, place in steps:
+        steps = {m.node: (m.base, m.place) for m in op.group} or {op.node: (op.base, op.place)}
+        assert len(steps) == max(1, len(op.group)), "a node twice in one group"
+        for key, (base, place) in steps.items():
             row = self.rows.get(key)
-            self._need(row is not None and isinstance(row.remote, Present) and row.remote.version == base, "base")
+            if row is None or not isinstance(row.remote, Present) or row.remote.version != base:
+                raise Stale("base")
             self._parent(Tree.REMOTE, place)
+            if any(other.id not in steps for other in self.at(Tree.REMOTE, place.parent, place.name)):
+                raise Stale("name taken")
+        if len({place for _, place in steps.values()}) != len(steps):
+            raise Stale("one name twice")
+        for key, (_, place) in steps.items():
+            at, count = place.parent, 0
+            while at != ROOT:
+                count += 1
+                if at == key or count > len(self.rows):
+                    raise Stale("into itself")
+                above = steps[at][1] if at in steps else place_of(self.rows[at].remote)
+                at = ROOT if above is None else above.parent
         version = self.tick()
-        for key, _, place in steps:
-            self.rows[key] = replace(self.rows[key], remote=replace(self.rows[key].remote, place=place))
-        self._index = None
-        try:
-            for key, _, place in steps:
-                self._free(Tree.REMOTE, place, key)
-                at, seen = place.parent, set()
-                while at != ROOT:
-                    self._need(at not in seen and at != key, "cycle")
-                    seen.add(at)
-                    at = place_of(self.rows[at].remote).parent
-        except Stale:
-            self.rows.update(before)
-            self._index = None
-            raise
-        for key, _, place in steps:
-            row = before[key]
+        for key, (_, place) in steps.items():
+            row = self.rows[key]
+            assert isinstance(row.remote, Present)
             synced = row.synced
             if isinstance(synced, Present):
                 synced = replace(synced, place=place, version=version)
-            self.rows[key] = row
-            self.put(replace(row, remote=replace(row.remote, place=place, version=version), synced=synced))
+            self.put(self._row(row, synced=synced, remote=replace(row.remote, place=place, version=version)))
 
     def _remote_chmod(self, op: Op, node: Node) -> None:
-        remote = self._remote_is(op, node)
-        fresh = replace(remote, executable=op.executable, version=self.tick())
-        self.set(node.id, remote=fresh, synced=replace(node.synced, executable=op.executable, version=fresh.version))
+        self._local_is(op, node)
+        fresh = replace(self._remote_is(op, node), executable=op.executable, version=self.tick())
+        assert isinstance(node.synced, Present)
+        synced = replace(node.synced, executable=op.executable, version=fresh.version)
+        self.put(self._row(node, synced=synced, remote=fresh))
 
     def _remote_delete(self, op: Op, node: Node) -> None:
-        self._remote_is(op, node)
-        self._need(isinstance(node.local, Absent), "local is back")
-        self._need(not self.children(Tree.REMOTE, node.id), "not empty")
-        self.set(node.id, remote=Absent(self.tick()), synced=Absent())
+        remote = self._remote_is(op, node)
+        if not isinstance(node.local, Absent):
+            raise Stale("local is back")
+        if self.children(Tree.REMOTE, node.id):
+            raise Stale("not empty")
+        self._may_vanish(node, remote.hash, Tree.REMOTE)
+        if node.kind is not Kind.DIRECTORY:
+            synced = node.synced
+            assert isinstance(synced, Present), "P7: deleted what was never in sync"
+            assert synced.place == remote.place, f"P7: {node.id} was moved there, and is deleted there"
+            assert synced.executable == remote.executable, f"P7: {node.id} was changed there, and is deleted there"
+        self.put(self._row(node, synced=Absent(), remote=Absent(self.tick())))
 
-    def _carried(self, op: Op, node: Node) -> Present:
-        place = node.synced.place if isinstance(node.synced, Present) and op.source is not None else op.place
-        return Present(place, op.hash, op.executable, op.size, op.mtime_ns, op.base, op.manifest)
+    # --- local ops -----------------------------------------------------------------------------------------------
+
+    def _row(self, node: Node, **states: object) -> Node:
+        return Node(
+            node.id,
+            node.node_id,
+            node.kind,
+            states.get("synced", node.synced),  # type: ignore[arg-type]
+            states.get("remote", node.remote),  # type: ignore[arg-type]
+            states.get("local", node.local),  # type: ignore[arg-type]
+            states.get("fingerprint", node.fingerprint),  # type: ignore[arg-type]
+        )
 
     def _download(self, op: Op, node: Node) -> None:
         if op.source is not None:
-            self._local_is(op, node)
+            local = self._local_is(op, node)
+            if op.type is OpType.DOWNLOAD:
+                self._may_vanish(node, local.hash, Tree.LOCAL)
         else:
-            self._need(isinstance(node.local, Absent), "local is there")
+            if not isinstance(node.local, Absent):
+                raise Stale("local is there")
             self._parent(Tree.LOCAL, op.place)
             self._free(Tree.LOCAL, op.place)
-        local = Present(op.place, op.hash, op.executable, op.size, op.mtime_ns)
-        self.set(node.id, local=local, synced=self._carried(op, node), fingerprint=self.fingerprint())
+        place = node.synced.place if isinstance(node.synced, Present) and op.source is not None else op.place
+        synced = Present(place, op.hash, op.executable, op.size, op.mtime_ns, op.base, op.manifest)
+        here = Present(op.place, op.hash, op.executable, op.size, op.mtime_ns)
+        self.put(self._row(node, synced=synced, local=here, fingerprint=self.fingerprint()))
 
-    def _local_mkdir(self, op: Op, node: Node) -> None:
-        self._download(op, node)
+    _local_mkdir = _download
 
     def _conflict(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
+        assert op.aside is not None
         aside = Place(op.place.parent, op.aside)
         self._free(Tree.LOCAL, aside)
         self._download(op, node)
-        copy = Node(self.new_key(), None, node.kind, local=replace(local, place=aside), fingerprint=node.fingerprint)
-        self.put(copy)
+        copy = replace(local, place=aside)
+        self.put(Node(self.new_key(), None, node.kind, local=copy, fingerprint=node.fingerprint))
+        self.asides.append(Aside(node.id, op.type, local.hash))
 
     def _set_aside(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
+        assert op.place.parent == local.place.parent, "set aside elsewhere"
         self._free(Tree.LOCAL, op.place, node.id)
-        self.set(node.id, local=replace(local, place=op.place))
+        self.put(self._row(node, local=replace(local, place=op.place)))
+        self.asides.append(Aside(node.id, op.type, local.hash))
 
     def _local_move(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
         self._parent(Tree.LOCAL, op.place)
         self._free(Tree.LOCAL, op.place, node.id)
-        self._need(not self._below(Tree.LOCAL, node.id, op.place), "into itself")
+        if self.below(Tree.LOCAL, node.id, op.place.parent):
+            raise Stale("into itself")
         self._moved_here(node, local, op.place)
 
     def _moved_here(self, node: Node, local: Present, place: Place) -> None:
         synced = replace(node.synced, place=place) if isinstance(node.synced, Present) else node.synced
-        self.set(node.id, local=replace(local, place=place), synced=synced)
+        self.put(self._row(node, synced=synced, local=replace(local, place=place)))
 
     def _local_swap(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
-        partner = self.rows[op.partner]
-        self._need(isinstance(partner.local, Present) and partner.local.place == op.place, "partner elsewhere")
-        self._need(partner.fingerprint == op.partner_expected, "partner changed")
-        assert not self._below(Tree.LOCAL, node.id, op.place)
-        assert not self._below(Tree.LOCAL, partner.id, op.source)
+        assert op.partner is not None
+        assert op.source is not None
+        partner = self.rows.get(op.partner)
+        if partner is None or not isinstance(partner.local, Present) or partner.local.place != op.place:
+            raise Stale("partner elsewhere")
+        if partner.fingerprint != op.partner_expected:
+            raise Stale("partner changed")
+        assert not self.below(Tree.LOCAL, node.id, op.place.parent), "exchanged into itself"
+        assert not self.below(Tree.LOCAL, partner.id, op.source.parent), "exchanged into itself"
         self._moved_here(node, local, op.place)
         self._moved_here(partner, partner.local, op.source)
 
     def _local_chmod(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
         synced = replace(node.synced, executable=op.executable) if isinstance(node.synced, Present) else node.synced
-        self.set(node.id, local=replace(local, executable=op.executable), synced=synced)
+        self.put(self._row(node, synced=synced, local=replace(local, executable=op.executable)))
 
     def _local_delete(self, op: Op, node: Node) -> None:
-        self._local_is(op, node)
-        self._need(not self.children(Tree.LOCAL, node.id), "not empty")
-        self.set(node.id, local=Absent(), synced=Absent())
+        local = self._local_is(op, node)
+        self._may_vanish(node, local.hash, Tree.LOCAL)
+        rest = self.children(Tree.LOCAL, node.id)
+        if any(isinstance(child.local, Present) for child in rest):
+            raise Stale("not empty")
+        if rest:  # only what is not known is left in it: it stays, unsynced, until something else appears in it
+            left = Unknown(Reason.LEFTOVER, local.place)
+            self.put(self._row(node, synced=Absent(), local=left))
+            return
+        if node.kind is not Kind.DIRECTORY and isinstance(node.synced, Present) and isinstance(node.remote, Absent):
+            assert node.synced.place == local.place, f"P7: {node.id} was moved here, and is deleted here"
+            same = node.synced.executable == local.executable or not (self.executable_bit and self.up_to_date)
+            assert same, f"P7: a bit of {node.id} was changed here, and it is deleted here"
+        self.put(self._row(node, synced=Absent(), local=Absent()))
