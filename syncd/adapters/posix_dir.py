@@ -66,7 +66,7 @@ def open_below(fd: int, name: str) -> int:
     try:
         return os.open(single(name), _DIRECTORY, dir_fd=fd)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK):  # how some systems say "a symlink"
+        if error.errno in (errno.ELOOP, errno.EMLINK):  # platform: macOS and BSD say "a symlink" by these
             raise os_error(errno.ENOTDIR, name) from error
         raise
 

@@ -119,7 +119,7 @@ class PosixWriteFile(_Open):
         while rest:
             with full_disk_is_no_space("writing a file"):
                 written = os.write(self._fd, rest)
-            if written == 0:
+            if written == 0:  # platform: network file systems that take nothing and report nothing
                 raise NoSpace("writing a file: nothing more is accepted; free some space, then it goes on by itself")
             rest = rest[written:]
 
@@ -139,7 +139,7 @@ class PosixWriteFile(_Open):
         atime_ns = os.fstat(self._fd).st_atime_ns
         try:
             os.utime(self._fd, ns=(atime_ns, mtime_ns))
-        except (OverflowError, OSError) as error:
+        except (OverflowError, OSError) as error:  # platform: file systems that refuse times they cannot hold
             if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.ERANGE, errno.EOVERFLOW):
                 raise
             os.utime(self._fd, ns=(atime_ns, max(0, min(mtime_ns, ((1 << 31) - 1) * 10**9))))

@@ -123,9 +123,9 @@ class PosixFs:
     def own(self, *names: str) -> PosixDir:
         """Open a directory below ``.syncd``, creating what is missing (0700).
 
-        ``.syncd`` and its direct children are durable on return; deeper ones with the caller's own sync of what it
-        puts there (journals keep the order of directory operations). In a tied root ``.syncd`` itself is never
-        made anew: without it the root is not proven.
+        ``.syncd`` and its direct children are durable on return; deeper ones with the caller's own sync of the
+        directory they were made in. In a tied root ``.syncd`` itself is never made anew: without it the root is not
+        proven.
         """
         root = self._open_proven()
         try:

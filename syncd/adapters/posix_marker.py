@@ -178,7 +178,7 @@ def check_root(path: str, other_roots: Iterable[str]) -> None:
 
 def _require_folder(path: str, name: str) -> None:
     if not os.path.lexists(path):
-        raise Usage(f"{name} does not exist; create the folder first")
+        raise Usage(f"{name} does not exist; check the path, or add --create to make it")
     if not os.path.exists(path):
         raise Usage(f"{name} is a symlink that leads nowhere; choose a folder that exists")
     if not os.path.isdir(path):
@@ -214,8 +214,6 @@ def _require_apart(real: str, name: str, other_roots: Iterable[str]) -> None:
 
 def _require_apart_by_name(real: str, theirs: str, name: str) -> None:
     """The other root is not there now (not mounted): only its path can be compared."""
-    if real != theirs and real.startswith(theirs.rstrip("/") + "/"):
-        raise Usage(f"{name} lies inside another root ({shown(theirs)}); choose a folder outside it")
     if theirs.startswith(real.rstrip("/") + "/"):
         raise Usage(f"{name} holds another root ({shown(theirs)}); choose a folder that does not")
 

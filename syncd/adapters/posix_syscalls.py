@@ -65,7 +65,7 @@ def rename_exchange(fd: int, name: str, other_fd: int, other_name: str) -> None:
 
 def sync_file(fd: int) -> None:
     """Make a file's content and inode durable: fsync, and F_FULLFSYNC where fsync stops at the drive's cache."""
-    if sys.platform == "darwin":
+    if sys.platform == "darwin":  # platform: macOS
         try:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         except OSError as error:
@@ -123,11 +123,11 @@ def open_for_writing_elsewhere(fd: int) -> bool | None:
     """
     if sys.platform == "linux":
         return _lease_is_refused(fd)
-    else:  # noqa: RET505 - the type checker skips a platform's branch only where it is one
+    else:  # noqa: RET505  # platform: macOS - the type checker skips a platform's branch only where it is one
         return None
 
 
-if sys.platform == "linux":
+if sys.platform == "linux":  # platform else: macOS
 
     def _lease_is_refused(fd: int) -> bool | None:
         try:
@@ -148,14 +148,19 @@ def process_umask() -> int:
 
     # RACE: elsewhere than on Linux a file another thread creates in between would be 0600; called once, early.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # platform else: macOS
         try:
             with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
-                for line in status:
+                for line in status:  # platform else: Linux before 4.7
                     if line.startswith("Umask:"):
                         return int(line.split()[1], 8)
-        except FileNotFoundError:
-            pass  # no /proc in this container: the portable way below
+        except FileNotFoundError:  # platform: Linux without /proc, as in some containers
+            pass
+    return set_back_umask()  # platform: macOS, Linux without /proc
+
+
+def set_back_umask() -> int:
+    """Return the umask by setting it, and set it back at once."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -7,8 +7,6 @@ that recorded them is committed.
 from collections.abc import Callable
 from dataclasses import replace
 
-import msgspec
-
 from syncd.db.connection import Database
 from syncd.db.facts import TRASH_BYTES
 from syncd.db.runs import RunKind
@@ -26,10 +24,11 @@ from syncd.engine.pieces import PieceNotes
 from syncd.engine.planning import Planning
 from syncd.engine.pulls import Pulls
 from syncd.engine.receive import RemoteIntake
+from syncd.engine.recovery import Recovery
 from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
 from syncd.engine.upkeep import Upkeep
-from syncd.model.job import ApplyJob, Assignment, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
+from syncd.model.job import ApplyJob, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Fingerprint, Place, Present
 from syncd.model.observation import (
     Ask,
@@ -86,8 +85,9 @@ class Engine:
         self.decider = Decider(
             self.desk, Rules.parse(""), self.guarding, look_again=self.looks.hint_node, joined=self.looks.joined
         )
+        self.recovery = Recovery(self.desk)
         self.planning = Planning(
-            self.desk, self.looks, self.intake, self.remote, self.pulls, self.guarding, self.decider
+            self.desk, self.looks, self.intake, self.remote, self.pulls, self.guarding, self.decider, self.recovery
         )
         self.exclusion = Exclusion(self.desk, self.looks, self.decider, self.planning.plan_all)
         self.dispatcher = Dispatcher(self.desk)
@@ -102,6 +102,7 @@ class Engine:
             self._root_lost,
             self.pulls.wait_out,
             self.pieces,
+            self.recovery,
         )
         self.errands = Errands(self.desk, self.looks)
         self.asks = Asks(
@@ -134,23 +135,11 @@ class Engine:
             self.errands.fail_interrupted()
             self.exclusion.load()
             self.decider.joining.load()
-            self._recover()
+            self.recovery.begin()
             self.remote.load_untold()
             self.looks.ask_full()
         self.upkeep.sweep_soon()
         return self.step([])
-
-    def _recover(self) -> None:
-        local: list[Assignment] = []
-        remote: list[Assignment] = []
-        for queued in self.desk.db.queue.running():
-            assignment = msgspec.msgpack.decode(queued.run_dirs, type=Assignment)
-            (remote if queued.op.side is Side.REMOTE else local).append(assignment)
-            keys = (queued.op.node, queued.op.partner, *(move.node for move in queued.op.group))
-            self.desk.running.update({key: queued.id for key in keys if key is not None})
-        if local or remote:
-            self.planning.recovering = True
-            self.desk.send(RecoverJob(tuple(local), tuple(remote)))
 
     # --- the step ------------------------------------------------------------------------------------------------
 
@@ -169,7 +158,7 @@ class Engine:
         self.asks.review()
         # Whoever is answered may look at once: what is shown must not be older than what they were told.
         told = bool(self.asks.replies)
-        self.reporter.refresh(self._unproven, self.planning.recovering, self.planning.allowed, at_once=told)
+        self.reporter.refresh(self._unproven, self.recovery.first, self.planning.allowed, at_once=told)
         self.asks.answer()
         self.desk.forget_ended()
         return self._deadline(look_due, pull_due, tried)
@@ -185,7 +174,7 @@ class Engine:
             if self.desk.room:
                 work()
         self.planning.work()
-        look_due = self.looks.dispatch() if not self.planning.recovering else None
+        look_due = self.looks.dispatch() if not self.recovery.first else None
         pull_due = self.pulls.dispatch()
         self.looks.settle_walks(self.desk.clock.now())
         return look_due, pull_due
@@ -200,7 +189,7 @@ class Engine:
             case OpsEnded():
                 self._ops_ended(message)
                 if isinstance(message.job, RecoverJob) and message.last:
-                    self.planning.recovering = False
+                    self.recovery.came_back()
             case Pulled():
                 self.pulls.take(message)
             case PullFailed():
@@ -314,8 +303,8 @@ class Engine:
             case ApplyJob() | SendJob():
                 self.settler.broke(job, error)
             case RecoverJob():
-                self.planning.recovering = False
-                self.settler.take(OpsEnded(job, ()))  # no op was answered for: each is tried again with its own key
+                self.recovery.came_back()
+                self.settler.take(OpsEnded(job, ()))  # no op was answered for
             case SweepJob():
                 self.desk.came_back(job.lane)
             case ProveJob():
@@ -345,8 +334,9 @@ class Engine:
             self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
         if self._must_prove():
             self.looks.prove()
-        may_look = not self._unproven and self.looks.proven
-        self.upkeep.work(may_look=may_look, recovering=self.planning.recovering)
+        may_look = self._may_look()
+        self.recovery.work(may_look=may_look)
+        self.upkeep.work(may_look=may_look, recovering=self.recovery.first)
 
     # --- handing out ---------------------------------------------------------------------------------------------
 
@@ -365,6 +355,9 @@ class Engine:
                 self.desk.send(job)
         self.desk.flush()
 
+    def _may_look(self) -> bool:
+        return not self._unproven and self.looks.proven
+
     def _must_prove(self) -> bool:
         free = not self.looks.proving and not self.looks.walks and self._prove_at is None
         return self.looks.asked is not None and free
@@ -375,7 +368,8 @@ class Engine:
         # A walk that was asked for while another ran begins in the step after that one's end.
         if self.planning.due or self._must_prove() or any(part.busy for part in parts):
             return steady
-        timers = (look_due, self._prove_at, self._scan_at, self.reporter.due())
+        found_out = self.recovery.due(may_look=self._may_look())
+        timers = (look_due, self._prove_at, self._scan_at, self.reporter.due(), found_out)
         dues = [due for due in timers if due is not None] + self.upkeep.dues()
         if pull_due is not None:
             dues.append(steady + max(0.0, pull_due - wall))

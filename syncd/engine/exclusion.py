@@ -12,7 +12,8 @@ from blake3 import blake3
 from syncd.engine.decide import Decider
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
-from syncd.model.node import Absent, Kind, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Kind, Place, Present, Reason, Tree, Unknown
+from syncd.model.path import ROOT
 from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
 
 ROWS_A_STEP = 300
@@ -77,8 +78,9 @@ class Exclusion:
         if node is not None and node.kind is Kind.FILE and isinstance(node.remote, Present):
             if isinstance(node.local, Absent) and isinstance(node.synced, Absent):
                 return False
-            ours = _digest(self.text)
-            if isinstance(node.local, Present) and node.local.size <= MAX_RULES_BYTES and node.local.hash != ours:
+            local = node.local
+            ruling = local if isinstance(local, Present) and local.place == Place(ROOT, RULES_NAME) else None
+            if ruling is not None and ruling.size <= MAX_RULES_BYTES and ruling.hash != _digest(self.text):
                 self.looks.hint((), RULES_NAME)
                 return False
         if self.walk is not None:

@@ -8,9 +8,10 @@ from functools import partial
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import BEFORE_ALL, Desk
 from syncd.engine.looks import Looks
-from syncd.model.job import Lane
+from syncd.model.job import Lane, LookJob
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
+from syncd.model.op import Side
 from syncd.model.path import ROOT, NodeKey
 
 ORPHANS_A_STEP = 300
@@ -36,6 +37,7 @@ class LocalIntake:
     taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are being taken in, the oldest first
     rows_left: int = ROWS_A_STEP
     usable: dict[int, bool] = field(default_factory=dict)  # per unit, in this step
+    coming: frozenset[Place] | None = None  # in this step: ops begin only at its end
 
     def take(self, looked: Looked) -> None:
         """Take one look job in, as far as this step has room; ``go_on`` takes the rest in (P11)."""
@@ -46,6 +48,7 @@ class LocalIntake:
         """Begin a step: go on with the looks that were larger than the last one had room for."""
         self.rows_left = ROWS_A_STEP
         self.usable.clear()
+        self.coming = None
         self._take_rows()
 
     @property
@@ -83,7 +86,7 @@ class LocalIntake:
         for unit, names, seen in sorted(arrivals, key=lambda arrival: arrival[2].kind is not Kind.DIRECTORY):
             # Unless this very look has settled it meanwhile.
             if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began):
-                self._arrived(unit, seen, covered, job.run)
+                self._arrived(unit, seen, covered, job)
             yield
         for unit, names in usable:
             if self._still_usable(unit, names, looked):
@@ -191,7 +194,8 @@ class LocalIntake:
         occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name)
         arriving = self.desk.db.nodes.at(Tree.REMOTE, unit.directory, seen.name)
         under_way = any(node.id in self.desk.running for node in arriving)
-        if under_way or any(self.desk.stale(node.id, began) for node in occupants):
+        coming = under_way or Place(unit.directory, seen.name) in self._coming()
+        if coming or any(self.desk.stale(node.id, began) for node in occupants):
             self.looks.hint(unit.path, seen.name)
             return True
         for node in occupants:
@@ -217,6 +221,13 @@ class LocalIntake:
         self._put(node, unit.directory, seen)
         return True
 
+    def _coming(self) -> frozenset[Place]:
+        """Return where ops under way put something: what is seen there may be theirs, whatever R says by now."""
+        if self.coming is None:
+            ops = [queued.op for queued in self.desk.db.queue.running()] if self.desk.running else []
+            self.coming = frozenset(op.place for op in ops if op.side is Side.LOCAL)
+        return self.coming
+
     def _is_placeholder(self, node: Node) -> bool:
         never_read = isinstance(node.local, Unknown) and self._last_hash(node) is None
         return node.kind is Kind.FILE and never_read and node.synced == Absent() and node.remote == Absent()
@@ -227,18 +238,19 @@ class LocalIntake:
                 return node
         return None
 
-    def _arrived(self, unit: UnitLooked, seen: Seen, covered: set[tuple[NodeKey, str | None]], run: int | None) -> None:
+    def _arrived(self, unit: UnitLooked, seen: Seen, covered: set[tuple[NodeKey, str | None]], job: LookJob) -> None:
         """Settle a name whose place does not keep a node: it came from somewhere else, or it is new."""
         if seen.kind is Kind.DIRECTORY:
-            self._directory_arrived(unit, seen, run)
+            self._directory_arrived(unit, seen, job)
             return
         here = Place(unit.directory, seen.name)
         others: list[Place] = []
         for node in self.desk.db.nodes.by_inode(seen.fingerprint.dev, seen.fingerprint.ino):
             if node.kind is not seen.kind:
                 continue
-            if node.id in self.desk.running:
-                self.looks.hint(unit.path, seen.name)  # an op may be moving it right now: its result says so
+            if self.desk.stale(node.id, job.began):
+                # An op may be moving it right now, or ended since: where it went, and that it left, one look must see.
+                self.looks.hint(unit.path, seen.name)
                 return
             match node.local:
                 case Absent() if self._last_hash(node) == seen.hash and seen.hash is not None:
@@ -262,23 +274,23 @@ class LocalIntake:
                 return
         self._insert(unit, seen)
 
-    def _directory_arrived(self, unit: UnitLooked, seen: Seen, run: int | None) -> None:
+    def _directory_arrived(self, unit: UnitLooked, seen: Seen, job: LookJob) -> None:
         place = Place(unit.directory, seen.name)
         for node in self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name):
             self.vanish(node)  # what stood here was displaced by a directory we know
         here = self.desk.db.nodes.by_inode(seen.fingerprint.dev, seen.fingerprint.ino)
-        if any(node.kind is Kind.DIRECTORY and node.id in self.desk.running for node in here):
-            self.looks.hint(unit.path, seen.name)  # an op may be moving it right now: its result says so
+        if any(node.kind is Kind.DIRECTORY and self.desk.stale(node.id, job.began) for node in here):
+            self.looks.hint(unit.path, seen.name)  # an op may be moving it right now, or ended since
             return
         mover = self._directory_by_inode(seen.fingerprint)
         if mover is not None and not self._is_ancestor(mover.id, unit.directory):
             was_absent = isinstance(mover.local, Absent)
             self._put(mover, unit.directory, seen)
-            if was_absent or run is None:
+            if was_absent or job.run is None:
                 self.looks.descend([mover.id], None)
             return
         key = self._insert(unit, seen)
-        if not unit.whole or run is None:
+        if not unit.whole or job.run is None:
             self.looks.descend([key], None)
         assert self.desk.db.nodes.node(key) is not None, place
 

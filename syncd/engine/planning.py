@@ -13,6 +13,7 @@ from syncd.engine.intake import LocalIntake
 from syncd.engine.looks import Looks
 from syncd.engine.pulls import Pulls
 from syncd.engine.receive import RemoteIntake
+from syncd.engine.recovery import Recovery
 from syncd.model.path import ROOT
 
 BACKLOG_A_STEP = 500
@@ -21,7 +22,7 @@ LINKED = "linked"
 
 @dataclass(slots=True)
 class Planning:
-    """The state of planning. *recovering*: how interrupted ops ended is not known yet."""
+    """The state of planning."""
 
     desk: Desk
     looks: Looks
@@ -30,7 +31,7 @@ class Planning:
     pulls: Pulls
     guarding: Guarding
     decider: Decider
-    recovering: bool = False
+    recovery: Recovery
     copy_read: bool = False  # the whole of a restored copy was read; what follows from it is being planned
     backlog: int = 0  # up to which node all that disagrees was found; -1: to the end
     left: bool = False
@@ -39,7 +40,7 @@ class Planning:
     @property
     def allowed(self) -> bool:
         """Whether it is known what both sides have: on a first link, a rebuild, or after a changed history."""
-        if self.recovering or self.remote.busy or self.remote.any_position:
+        if self.recovery.first or self.remote.busy or self.remote.any_position:
             return False
         return self.desk.db.meta.get(LINKED) is not None
 
@@ -98,7 +99,7 @@ class Planning:
     def _link(self) -> None:
         """Both sides are known for the first time: what a person has yet to decide is held again before any plan."""
         self.linking = False
-        if self.recovering or self.remote.busy or self.remote.any_position:
+        if self.recovery.first or self.remote.busy or self.remote.any_position:
             return
         if self.looks.completed == 0 or not self.pulls.caught_up or self.desk.db.meta.get(LINKED) is not None:
             return

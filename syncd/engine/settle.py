@@ -10,6 +10,7 @@ from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
+from syncd.engine.recovery import Recovery
 from syncd.execute.ending import IN_USE, NOT_PERMITTED
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
@@ -43,6 +44,7 @@ class Settler:
     root_lost: Callable[[str], None]
     went_offline: Callable[[str, float | None], None]
     pieces: PieceNotes
+    recovery: Recovery
 
     def take(self, ended: OpsEnded) -> None:
         """Settle the results of a job, or of a part of it."""
@@ -58,21 +60,33 @@ class Settler:
         assignments = (*job.local, *job.remote) if isinstance(job, RecoverJob) else job.assignments
         for assignment in assignments:
             queued = self.desk.db.queue.get(assignment.op_id)
-            if queued is not None and self.desk.running.get(queued.op.node) == queued.id:
-                self._one(OpResult(queued.id, Ending.RETRY, error_class="unanswered", error="no result was reported"))
+            if queued is None or queued.id in self.recovery.told:
+                continue
+            if self.desk.running.get(queued.op.node) == queued.id:
+                self._one(_unforeseen(queued, "unanswered", "no result was reported"))
 
     def broke(self, job: ApplyJob | SendJob, error: str) -> None:
         """A job ended in an error nobody foresaw: its ops go back with growing patience."""
         self.desk.came_back(job.lane)
         for assignment in job.assignments:
             if self.desk.running.get(assignment.op.node) == assignment.op_id:
-                self._one(OpResult(assignment.op_id, Ending.RETRY, error_class="internal", error=error))
+                queued = self.desk.db.queue.get(assignment.op_id)
+                if queued is not None:
+                    self._one(_unforeseen(queued, "internal", error))
 
     def _one(self, result: OpResult) -> None:
         queued = self.desk.db.queue.get(result.op_id)
         if queued is None:
             return
         op = queued.op
+        if result.ending is Ending.UNSURE:
+            root_gone = result.error_class == "root gone"
+            if self.recovery.keep(result, root_gone=root_gone):
+                if root_gone:
+                    self.root_lost(result.error)
+                return
+            result = replace(result, ending=Ending.RETRY)
+        self.recovery.resolved(queued.id)
         for key in (op.node, *(() if op.partner is None else (op.partner,)), *(m.node for m in op.group)):
             if self.desk.running.get(key) == queued.id:
                 del self.desk.running[key]
@@ -173,7 +187,10 @@ class Settler:
         partner = self.desk.db.nodes.node(key)
         if partner is None or not isinstance(partner.local, Present):
             return
-        moved = Present(place, partner.local.hash, partner.local.executable, partner.local.size, partner.local.mtime_ns)
+        executable = partner.local.executable
+        if after is not None and self.desk.facts.traits.executable_bit:
+            executable = after.executable
+        moved = replace(partner.local, place=place, executable=executable)
         fingerprint: Fingerprint | None = after.fingerprint if after is not None else partner.fingerprint
         self.desk.db.nodes.set_local(key, moved, fingerprint)
         self.desk.db.nodes.set_synced(key, displaced_by_swap(partner, place))
@@ -260,3 +277,10 @@ class Settler:
             destructive=op.destructive and outcome == "done" and not self.is_allowed(op.node),
         )
         self.desk.db.activity.add([row])
+
+
+def _unforeseen(queued: QueuedOp, error_class: str, error: str) -> OpResult:
+    """Return how an op ended of which nothing was heard: here it may have had its effect; the remote is asked by key
+    when it is tried again."""
+    ending = Ending.UNSURE if queued.op.side is Side.LOCAL else Ending.RETRY
+    return OpResult(queued.id, ending, error_class=error_class, error=error)

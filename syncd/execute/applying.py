@@ -11,15 +11,15 @@ from typing import Protocol
 from syncd.execute.deleting import Deleting, Removing
 from syncd.execute.dirs import Dirs
 from syncd.execute.download import Staged, Want, stage_many
-from syncd.execute.ending import ended
+from syncd.execute.ending import ended, unsure
 from syncd.execute.placed import write_placed
 from syncd.execute.placing import Placing
 from syncd.execute.recover import recover_local
 from syncd.execute.staging import STAGING
 from syncd.execute.tools import Tools
-from syncd.execute.trash import exists
+from syncd.execute.trash import TRASH, exists
 from syncd.execute.tree import Making, Marking, Moving, Swapping
-from syncd.model.errors import SyncdError
+from syncd.model.errors import Outdated, SyncdError
 from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Ending, OpResult
@@ -108,7 +108,7 @@ class Group:
             self._change()
         except (SyncdError, OSError) as error:  # what concerns all of them: the root itself, or syncd's own folder
             for work in self._works:
-                self._results.setdefault(work.assignment.op_id, ended(work.assignment, error))
+                self._results.setdefault(work.assignment.op_id, self._ended(work, error))
         finally:
             self._tools.busy.difference_update(keys)
         return tuple(self._results[assignment.op_id] for assignment in self._assignments)
@@ -123,9 +123,12 @@ class Group:
             except (SyncdError, OSError) as error:
                 self._fail(dirs, work, error)
 
+    def _ended(self, work: Work, error: SyncdError | OSError) -> OpResult:
+        told = not work.acted or isinstance(error, Outdated)  # raised by itself after it acted: it knows what it left
+        return (ended if told else unsure)(work.assignment, error)
+
     def _fail(self, dirs: Dirs, work: Work, error: SyncdError | OSError) -> None:
-        result = ended(work.assignment, error)
-        self._results[work.assignment.op_id] = result
+        result = self._results[work.assignment.op_id] = self._ended(work, error)
         if not work.acted:
             # What cannot be taken back now is ours by name or by inode: the sweep finds it.
             with suppress(SyncdError, OSError):
@@ -181,6 +184,8 @@ class Group:
             if any(isinstance(work, Placing) for work in self._left()):
                 dirs.own(STAGING).sync()
             self._each(dirs, lambda work: durable.extend(work.record(dirs)))
+            if durable:
+                dirs.own(TRASH)  # open, so that the names of the new entries become durable with what is in them
             placed = {
                 work.assignment.key: work.staged.stat.fingerprint
                 for work in self._left()

@@ -4,7 +4,7 @@ Never removes content. An empty directory is removed by the one call that refuse
 """
 
 from syncd.execute.databases import alone
-from syncd.execute.dirs import Dirs, here, require_expected
+from syncd.execute.dirs import Dirs, here, is_marked_anew, require_expected, require_planned
 from syncd.execute.placing import YOUNG, is_known, set_aside
 from syncd.execute.tools import Tools
 from syncd.execute.trash import DATA, Info, clear, entry_of, info_for, open_info, write_info
@@ -27,7 +27,7 @@ class Deleting(Change):
 
     def record(self, dirs: Dirs) -> list[ReadFile]:
         ref, name = here(self.assignment)
-        require_expected(dirs.proven(ref), name, self.assignment.op.kind, self.assignment.op.expected, self.traits)
+        require_planned(dirs.proven(ref), name, self.assignment.op, self.traits)
         entry = entry_of(dirs, self.assignment.key)
         self._info = delete_info(self.tools, self.assignment)
         write_info(entry, self._info)
@@ -37,9 +37,9 @@ class Deleting(Change):
         op = self.assignment.op
         ref, name = here(self.assignment)
         directory = dirs.proven(ref)
-        require_expected(directory, name, op.kind, op.expected, self.traits)
+        require_planned(directory, name, op, self.traits)
         with alone(self.tools, directory, name, op.kind):
-            before = require_expected(directory, name, op.kind, op.expected, self.traits)
+            before = require_planned(directory, name, op, self.traits)
             now_ns = int(self.tools.clock.now() * 1e9)
             young = before.fingerprint.mtime_ns > now_ns - int(YOUNG * 1e9)
             self._doubt = young or before.fingerprint != op.expected
@@ -64,7 +64,8 @@ def settle_deleted(tools: Tools, dirs: Dirs, assignment: Assignment, info: Info,
     """Judge what a delete moved: an edit beats it (P7) and goes back to its name, or beside it if that is taken."""
     entry = entry_of(dirs, assignment.key)
     data = entry.stat(DATA)
-    if data is None or is_known(entry, data, info, doubt=doubt):
+    unmarked = data is None or not is_marked_anew(data, assignment.op, tools.fs.traits)
+    if unmarked and (data is None or is_known(entry, data, info, doubt=doubt)):
         return OpResult(assignment.op_id, Ending.DONE)  # the entry is durable with the rest of the group
     ref, name = here(assignment)
     directory = dirs.proven(ref)

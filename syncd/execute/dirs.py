@@ -8,6 +8,7 @@ from blake3 import blake3
 from syncd.model.errors import Outdated
 from syncd.model.job import Assignment, DirRef
 from syncd.model.node import Fingerprint, Kind
+from syncd.model.op import Op
 from syncd.model.path import shown, shown_path
 from syncd.observe.databases import whole
 from syncd.ports import Dir, LocalFs, ReadFile, Stat, Traits
@@ -109,6 +110,22 @@ def require_expected(directory: Dir, name: str, kind: Kind, expected: Fingerprin
     if stat.kind is not kind or (expected is not None and not is_expected(stat, expected)):
         raise Outdated(f"{shown(name)} is not as it was when this was planned; looking again")
     return stat
+
+
+def require_planned(directory: Dir, name: str, op: Op, traits: Traits) -> Stat:
+    """Return the stat of the file *op* overwrites or deletes if it is as planned; raises Outdated otherwise (P6).
+
+    A chmod moves nothing of a fingerprint but ctime, as our own renames do: the bit is compared by itself.
+    """
+    stat = require_expected(directory, name, op.kind, op.expected, traits)
+    if is_marked_anew(stat, op, traits):
+        raise Outdated(f"{shown(name)} is not as it was when this was planned; looking again")
+    return stat
+
+
+def is_marked_anew(stat: Stat, op: Op, traits: Traits) -> bool:
+    """Return whether the executable bit is another than *op* expects."""
+    return op.expected_executable not in (None, is_executable(stat, traits, bool(op.expected_executable)))
 
 
 def is_expected(stat: Stat, expected: Fingerprint) -> bool:

@@ -1,6 +1,7 @@
 """Turns what went wrong into how an op ended. Owns the error classes the queue stores; never acts."""
 
 import errno
+from dataclasses import replace
 from typing import Final
 
 from syncd.model.errors import (
@@ -55,6 +56,11 @@ def ended(assignment: Assignment, error: SyncdError | OSError) -> OpResult:
         error=_told(assignment, error),
         retry_after=error.retry_after if isinstance(error, Transient) else None,
     )
+
+
+def unsure(assignment: Assignment, error: SyncdError | OSError) -> OpResult:
+    """Return the result of an op that ended with *error* and may have had its effect: it must be looked into."""
+    return replace(ended(assignment, error), ending=Ending.UNSURE)
 
 
 def _judged(error: SyncdError | OSError) -> tuple[Ending, str]:

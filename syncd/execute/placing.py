@@ -3,6 +3,7 @@
 Owns the moment of exchange. A path never goes missing, and displaced content is never removed here.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from syncd.execute.databases import alone, is_one, require_closed, require_name
@@ -11,8 +12,9 @@ from syncd.execute.dirs import (
     hash_of,
     here,
     is_executable,
+    is_marked_anew,
     present,
-    require_expected,
+    require_planned,
     same_content_inode,
 )
 from syncd.execute.download import Staged, Want
@@ -22,7 +24,7 @@ from syncd.execute.trash import DATA, Info, clear, entry_of, info_for, open_info
 from syncd.model.conflict import conflicted_name
 from syncd.model.errors import Outdated
 from syncd.model.job import Assignment
-from syncd.model.node import Kind
+from syncd.model.node import Fingerprint, Kind
 from syncd.model.observation import Displaced, Ending, LocalAfter, OpResult
 from syncd.model.op import OpType
 from syncd.model.path import RelPath, shown
@@ -57,7 +59,7 @@ class Placing:
                 raise Outdated(f"{shown(name)} is there already; looking again")
             require_name(self.tools, directory, name, database=False)
             return Want(self.assignment, None, name)
-        stat = require_expected(directory, name, op.kind, op.expected, self.tools.fs.traits)
+        stat = require_planned(directory, name, op, self.tools.fs.traits)
         if op.kind is Kind.FILE:
             require_closed(self.tools, directory, name, stat)
         return Want(self.assignment, directory if op.kind is Kind.FILE else None, name)
@@ -97,10 +99,10 @@ class Placing:
             self.acted = True
             return
         traits = self.tools.fs.traits
-        require_expected(directory, name, op.kind, op.expected, traits)
+        require_planned(directory, name, op, traits)
         entry = entry_of(dirs, self.assignment.key)
         with alone(self.tools, directory, name, op.kind):
-            before = require_expected(directory, name, op.kind, op.expected, traits)
+            before = require_planned(directory, name, op, traits)
             if op.kind is Kind.FILE:
                 require_name(self.tools, directory, name, database=is_one(self.tools, entry, DATA, staged.stat))
             now_ns = int(self.tools.clock.now() * 1e9)
@@ -187,14 +189,22 @@ def settle_displaced(
         stays = data.kind is op.kind and data.fingerprint.size == op.size and _hash(entry, data) == op.hash
     else:
         stays = is_known(entry, data, info, doubt=doubt)
-    if stays:
-        return ()
     ref, name = here(assignment)
+    if stays:
+        if op.type is OpType.DOWNLOAD and info.staged is not None and is_marked_anew(data, op, tools.fs.traits):
+            _mark(directory, name, not op.expected_executable, info.staged)
+        return ()
     copy = set_aside(tools, entry, directory, name, op.aside)
     directory.sync()
     entry.sync()
     clear(dirs, assignment.key)
     return (Displaced(copy, (*(ref.path if ref is not None else ()), copy)),)
+
+
+def _mark(directory: Dir, name: str, executable: bool, staged: Fingerprint) -> None:
+    """A chmod of the last moment holds for the content that came, too (P6), unless somebody replaced that already."""
+    with suppress(Outdated, FileNotFoundError):
+        directory.chmod_executable(name, executable, staged)
 
 
 def is_known(entry: Dir, data: Stat, info: Info, *, doubt: bool) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from syncd.chunks.chunker import WHOLE
 from syncd.execute.deleting import delete_info, settle_deleted
 from syncd.execute.dirs import Dirs, hash_of, here, is_executable, present, same_content_inode
-from syncd.execute.ending import ended
+from syncd.execute.ending import ended, unsure
 from syncd.execute.placed import read_placed
 from syncd.execute.placing import local_after, settle_displaced
 from syncd.execute.staging import STAGING, parts_of
@@ -55,7 +55,7 @@ def recover_all(tools: Tools, local: Sequence[Assignment], remote: Sequence[Assi
                     placed = read_placed(dirs, {each.key for each in local})
                 results.append(recover_local(tools, dirs, assignment, placed.get(assignment.key)))
         except (SyncdError, OSError) as error:
-            results.append(ended(assignment, error))
+            results.append(unsure(assignment, error))
     return (*results, *recover_remote(tools.remote, remote))
 
 
@@ -91,8 +91,9 @@ def _recover(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fingerpri
         case OpType.LOCAL_MKDIR:
             directory, name = dirs.proven(assignment.target), assignment.op.place.name
             stat = present(directory, name, tools.fs.traits)
-            made = stat is not None and stat.kind is Kind.DIRECTORY
-            return _done(tools, assignment, stat) if made else _not_done(assignment)
+            if stat is None or stat.kind is not Kind.DIRECTORY:
+                return _not_done(assignment)
+            return _done(tools, assignment, stat)
         case OpType.LOCAL_CHMOD:
             return _marking(tools, dirs, assignment)
         case _:
@@ -103,14 +104,12 @@ def _not_done(assignment: Assignment) -> OpResult:
     return OpResult(assignment.op_id, Ending.NOT_DONE)
 
 
-def _done(tools: Tools, assignment: Assignment, stat: Stat | None) -> OpResult:
+def _done(tools: Tools, assignment: Assignment, stat: Stat) -> OpResult:
     return OpResult(assignment.op_id, Ending.DONE, local=_after(tools, assignment, stat))
 
 
-def _after(tools: Tools, assignment: Assignment, stat: Stat | None) -> LocalAfter | None:
+def _after(tools: Tools, assignment: Assignment, stat: Stat) -> LocalAfter:
     """Return L as the op left it: an edit made since keeps the expected fingerprint, so that the look sees it."""
-    if stat is None:
-        return None
     op = assignment.op
     expected = op.expected
     edited = stat.kind is not Kind.DIRECTORY and expected is not None and not _same(stat, expected)
@@ -247,7 +246,9 @@ def _swapping(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
         return _not_done(assignment)
     mine = dirs.proven(assignment.target).stat(op.place.name)
     partner = dirs.proven(assignment.origin).stat(op.source.name)
-    if not (_is_inode(mine, op.expected) and _is_inode(partner, op.partner_expected)) or partner is None:
+    if mine is None or partner is None:
+        return _not_done(assignment)
+    if not (_is_inode(mine, op.expected) and _is_inode(partner, op.partner_expected)):
         return _not_done(assignment)
     edited = partner.kind is not Kind.DIRECTORY and not _same(partner, op.partner_expected)
     fingerprint = op.partner_expected if edited and op.partner_expected is not None else partner.fingerprint

@@ -181,10 +181,10 @@ class SendGroup:
                 self._sources[assignment.op_id].require_untouched()
             case OpType.REMOTE_DELETE:
                 self._require_gone(dirs, assignment)
-            case OpType.REMOTE_MOVE if assignment.target is not None:
+            case OpType.REMOTE_MOVE if assignment.target is not None and op.expected is not None:
                 require_expected(dirs.proven(assignment.target), op.place.name, op.kind, None, traits)
                 stat = dirs.proven(assignment.target).stat(op.place.name)
-                if op.expected is not None and (stat is None or stat.fingerprint.ino != op.expected.ino):
+                if stat is None or stat.fingerprint.ino != op.expected.ino:
                     raise Outdated(f"{shown(op.place.name)} is another one by now; looking again")
             case OpType.REMOTE_MKDIR:
                 require_expected(dirs.proven(assignment.target), op.place.name, op.kind, op.expected, traits)

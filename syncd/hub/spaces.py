@@ -6,7 +6,7 @@ Never opens storage, reads no clock or chance of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from blake3 import blake3
@@ -102,6 +102,8 @@ class SpaceWriter:
                 return self._move(mutation)
             case Delete():
                 return (self._delete(mutation),)
+            case _:
+                assert_never(mutation)
 
     # --- the four mutations -------------------------------------------------------------------------------------
 

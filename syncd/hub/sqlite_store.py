@@ -170,12 +170,9 @@ def translated() -> Iterator[None]:
 
 def _migrations() -> list[tuple[int, str]]:
     """Return (number, SQL) of every migration, in order."""
-    found = []
-    for file in resources.files("syncd.hub").joinpath("migrations").iterdir():
-        match = re.fullmatch(r"(\d{4})_\w+\.sql", file.name)
-        if match:
-            found.append((int(match[1]), file.read_text("utf-8")))
-    return sorted(found)
+    folder = resources.files("syncd.hub").joinpath("migrations")
+    named = ((re.fullmatch(r"(\d{4})_\w+\.sql", file.name), file) for file in folder.iterdir())
+    return sorted((int(match[1]), file.read_text("utf-8")) for match, file in named if match)
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:

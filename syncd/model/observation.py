@@ -190,6 +190,7 @@ class Ending(StrEnum):
     REFUSED = "refused"  # parked and shown
     LEFTOVER = "leftover"  # local delete of a directory that holds only ignored content
     NOT_DONE = "not done"  # recovery: the op had no effect
+    UNSURE = "unsure"  # it may have had its effect, and that could not be found out yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,8 @@ class Op:
 
     ``place`` is where the effect is seen (the new place of a move); ``source`` where the node is now on the side
     acted upon (moves, swaps, set-asides). ``expected`` is the local fingerprint that must still be found (None:
-    nothing may be at the place); ``base`` the remote version that must still be current (None: a node the remote
+    nothing may be at the place); ``expected_executable`` the executable bit it must still have, which a fingerprint
+    does not tell (None: any); ``base`` the remote version that must still be current (None: a node the remote
     never had). ``hash`` … ``mtime_ns`` describe the target content. ``manifest`` is that of what the remote has: of the
     content to fetch, or of the base of an edit that is sent. ``aside`` is a conflicted name fixed before
     anything happens. ``bytes_at_stake`` is the size of content a delete or overwrite would displace.
@@ -120,6 +121,7 @@ class Op:
     base: Version | None = None
     expected: Fingerprint | None = None
     expected_hash: bytes | None = None
+    expected_executable: bool | None = None
     aside: str | None = None
     partner: NodeKey | None = None
     partner_expected: Fingerprint | None = None

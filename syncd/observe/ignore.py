@@ -205,6 +205,32 @@ NOTHING_KNOWN: Final = "*\n"
 and nothing is uploaded, downloaded or deleted by mistake."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ignorer:
+    """What makes a path ignored: it, or the ancestor at *path*, by *pattern* (*built_in*, or of the person), or, where
+    *pattern* is "", because its name is syncd's own."""
+
+    path: RelPath
+    pattern: str = ""
+    built_in: bool = False
+
+
+def ignorer(text: str, path: RelPath, directory: bool) -> Ignorer | None:
+    """Return what makes *path* ignored under the rules *text*, None when it is not. For a person's question: slow."""
+    rules = Rules.parse(text)
+    for depth in range(1, len(path) + 1):
+        upper, is_directory = path[:depth], directory or depth < len(path)
+        if _reserved(upper[-1]):
+            return Ignorer(upper)
+        if not rules.ignored(upper, is_directory):
+            continue
+        for lines, built_in in ((text, False), (_DEFAULTS, True)):
+            for line in reversed(lines.removeprefix("\ufeff").split("\n")):  # the last matching line decides
+                if Sieve(upper[:-1], _parse(line)[0], everything=False).ignored(upper[-1], is_directory):
+                    return Ignorer(upper, line.removesuffix("\r"), built_in)
+    return None
+
+
 def _reserved(name: str) -> bool:
     """Return ``is_reserved(name)``, cheaply for nearly all names."""
     if name.isascii():

@@ -22,6 +22,13 @@ def local_executable(node: Node, context: Context) -> bool:
     return synced.executable if isinstance(synced, Present) else local.executable
 
 
+def executable_here(node: Node, context: Context) -> bool | None:
+    """Return the bit that must still be on the disk when this file is overwritten or deleted; None: none to keep."""
+    local = node.local
+    assert isinstance(local, Present)
+    return local.executable if node.kind is Kind.FILE and context.executable_bit else None
+
+
 def content_op(node: Node, trees: Trees, context: Context) -> Op | None:
     """Return the op on content or executable bit of a node both sides have, or None when they agree."""
     remote, local, synced = node.remote, node.local, node.synced
@@ -43,7 +50,7 @@ def content_op(node: Node, trees: Trees, context: Context) -> Op | None:
     cross = _executable_op(node, context)
     if here:
         return cross if cross is not None and cross.type is OpType.LOCAL_CHMOD else upload_edit(node, context)
-    return cross if cross is not None and cross.type is OpType.REMOTE_CHMOD else download_edit(node)
+    return cross if cross is not None and cross.type is OpType.REMOTE_CHMOD else download_edit(node, context)
 
 
 def _executable_op(node: Node, context: Context) -> Op | None:
@@ -80,7 +87,7 @@ def upload_edit(node: Node, context: Context) -> Op:
     return replace(new, source=local.place, manifest=remote.manifest, destructive=True, bytes_at_stake=remote.size)
 
 
-def download_edit(node: Node) -> Op:
+def download_edit(node: Node, context: Context) -> Op:
     """Give the local file the remote's content."""
     local = node.local
     assert isinstance(local, Present)
@@ -89,6 +96,7 @@ def download_edit(node: Node) -> Op:
         source=local.place,
         expected=node.fingerprint,
         expected_hash=local.hash,
+        expected_executable=executable_here(node, context),
         destructive=True,
         bytes_at_stake=local.size,
     )
@@ -144,9 +152,9 @@ def _conflict(node: Node, trees: Trees, context: Context) -> Op:
     assert isinstance(local, Present)
     if _copy_exists(node, trees):
         # The local content is already on the remote as a conflicted copy: nothing is lost by taking the remote's.
-        return download_edit(node)
+        return download_edit(node, context)
     return replace(
-        download_edit(node),
+        download_edit(node, context),
         type=OpType.CONFLICT,
         aside=free_name(trees, context, local.place),
         conflict=ConflictKind.EDIT_EDIT,

@@ -16,13 +16,18 @@ from syncd.plan.world import Context, Trees
 
 
 class Order:
-    """The graph of waits around one node, while the trees stand still."""
+    """The graph of waits around one node, while the trees stand still.
+
+    *leader* is the one of a circle of waits that goes another way, once ``op`` was asked for a node in it: nobody else
+    can move before it has.
+    """
 
     def __init__(self, trees: Trees, context: Context, places: Places) -> None:
         self._trees = trees
         self._context = context
         self._places = places
         self._ops: dict[NodeKey, Op | None] = {}
+        self.leader: NodeKey | None = None
 
     def op(self, node: Node) -> Op | None:
         """Return the structural op of *node* as it must be sent, with circles of waits undone."""
@@ -42,7 +47,7 @@ class Order:
 
     def _untie(self, node: Node, op: Op, knot: tuple[NodeKey, ...]) -> Op:
         movers = [key for key in knot if self._is_move(key)]
-        leader = movers[0]
+        leader = self.leader = movers[0]
         pure = len(movers) == len(knot)
         if op.type is OpType.REMOTE_MOVE and pure:
             if node.id != leader:
@@ -97,7 +102,9 @@ class Order:
             if not any(self._trees.at_folded(t, ROOT, place.name) for t in (Tree.LOCAL, Tree.REMOTE)):
                 break
             number += 1
-        return self._places.move_here(node, place) if tree is Tree.LOCAL else self._places.move_there(node, place)
+        if tree is Tree.LOCAL:
+            return self._places.move_here(node, place)
+        return replace(self._places.move_there(node, place), expected=None, expected_hash=None)
 
     def _above(self, key: NodeKey, node: Node) -> bool:
         """Return whether *key* is an ancestor of *node* in L."""

@@ -9,8 +9,8 @@ from dataclasses import replace
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, Side, Wait, WaitKind
-from syncd.model.path import ROOT, fold, name_fault
-from syncd.plan.content import download_new, free_name, upload_new
+from syncd.model.path import ROOT, NodeKey, fold, name_fault
+from syncd.plan.content import download_new, executable_here, free_name, local_executable, upload_new
 from syncd.plan.fate import Fate, is_unknown
 from syncd.plan.world import Context, Trees
 
@@ -54,9 +54,10 @@ class Places:
         if node.kind is Kind.SYMLINK and not self._context.symlinks:
             return "symlinks cannot be stored here"
         twin = self._twin(node, remote)
-        return None if twin is None else f"case twin of {twin}"
+        return None if twin is None else f"case twin of {twin[1].name}"
 
-    def _twin(self, node: Node, remote: Present) -> str | None:
+    def _twin(self, node: Node, remote: Present) -> tuple[NodeKey, Place] | None:
+        """Return who has the node's name in this root instead of it, and where at the remote."""
         if self._context.case_sensitive or node.node_id is None:
             return None
         place = remote.place
@@ -65,7 +66,7 @@ class Places:
                 continue
             # The same one is kept on every device: by node id, which all know alike (P10).
             if other.node_id < node.node_id and name_fault(other.remote.place.name) is None:
-                return other.remote.place.name
+                return other.id, other.remote.place
         return None
 
     # --- both sides have it -------------------------------------------------------------------------------------
@@ -117,11 +118,28 @@ class Places:
         )
 
     def _give_way_to_twin(self, node: Node, remote: Present, local: Present) -> Op | None:
-        """A twin with a smaller id came: a file in sync leaves this disk for the trash, and is held afterwards."""
+        """A twin with a smaller id came: what is in sync leaves this disk for the trash, a directory after all that is
+        in it, and is held afterwards."""
         in_sync = isinstance(node.synced, Present) and node.synced.hash == local.hash == remote.hash
-        if node.kind is Kind.DIRECTORY or not in_sync or self._twin(node, remote) is None:
+        marked = node.kind is Kind.FILE and local_executable(node, self._context) != remote.executable
+        if not in_sync or marked or not self._until_gone(node):
             return None
         return self._delete_here(node, local)
+
+    def _until_gone(self, node: Node | None) -> tuple[Wait, ...]:
+        """Return what to wait for before anything may be brought into a directory, if it or one above it gives way to
+        a twin; nothing if it stays."""
+        seen: set[NodeKey] = set()
+        while not self._context.case_sensitive and node is not None and node.id != ROOT and node.id not in seen:
+            seen.add(node.id)
+            remote, local = node.remote, node.local
+            if not isinstance(remote, Present) or not isinstance(local, Present) or remote.place != local.place:
+                return ()
+            twin = self._twin(node, remote)
+            if twin is not None:
+                return (Wait(WaitKind.NODE_SETTLED, twin[0]), Wait(WaitKind.NODE_SETTLED, node.id))
+            node = self._trees.node(remote.place.parent)
+        return ()
 
     # --- the remote's place is excluded here ---------------------------------------------------------------------
 
@@ -145,7 +163,8 @@ class Places:
 
     def _create_here(self, node: Node, remote: Present) -> Op:
         revived = isinstance(node.synced, Present) and node.kind is not Kind.DIRECTORY
-        op = download_new(node, remote.place, self._waits_here(node, remote.place))
+        waits = self._waits_here(node, remote.place) or self._until_gone(self._trees.node(remote.place.parent))
+        op = download_new(node, remote.place, waits)
         return replace(op, conflict=ConflictKind.EDIT_DELETE) if revived else op
 
     def _create_there(self, node: Node, local: Present) -> Op:
@@ -167,6 +186,7 @@ class Places:
             size=local.size,
             expected=node.fingerprint,
             expected_hash=local.hash,
+            expected_executable=executable_here(node, self._context),
             waits=self._until_empty(node, Tree.LOCAL),
             destructive=True,
             bytes_at_stake=local.size,

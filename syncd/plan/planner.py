@@ -5,10 +5,10 @@ node is planned again, so nothing here thinks two ops ahead.
 """
 
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown
-from syncd.model.op import Op
+from syncd.model.op import Op, OpType
 from syncd.model.path import ROOT, NodeKey, name_fault
 from syncd.plan.content import content_op, recorded
-from syncd.plan.fate import Fate, is_unknown
+from syncd.plan.fate import Fate, is_unknown, same_field_values
 from syncd.plan.order import Order
 from syncd.plan.place import Places
 from syncd.plan.world import Context, Join, NodePlan, Trees
@@ -21,6 +21,8 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
     node = trees.node(key)
     if node is None or key == ROOT or context.running(key):
         return NOTHING
+    if context.case_sensitive and _in_sync(node):
+        return NOTHING  # what most plans come to; where twins are, a neighbour may have something against it
     fate = Fate(trees, context.executable_bit)
     places = Places(trees, context, fate)
     if isinstance(node.local, Unknown):
@@ -38,15 +40,29 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
             edit = content_op(node, trees, context) if isinstance(node.local, Present) else None
             return NodePlan(hold=why) if edit is None else NodePlan(op=edit)
     if isinstance(node.remote, Present) and isinstance(node.local, Present):
-        return _both(node, trees, context, op)
+        return _both(node, trees, context, op, order.leader)
     return NodePlan(op=op, also_plan=_leans_on(node, op))
 
 
-def _both(node: Node, trees: Trees, context: Context, op: Op | None) -> NodePlan:
+def _in_sync(node: Node) -> bool:
+    """Return whether all three trees say the same."""
+    remote, local = node.remote, node.local
+    return (
+        isinstance(remote, Present)
+        and isinstance(local, Present)
+        and remote == node.synced
+        and same_field_values(remote, local)
+    )
+
+
+def _both(node: Node, trees: Trees, context: Context, op: Op | None, leader: NodeKey | None) -> NodePlan:
     """Structure first; but a name that nothing is known about must not keep content from travelling."""
     content = content_op(node, trees, context)
     chosen = content if op is None or (content is not None and _waits_for_unknown(op, trees)) else op
-    return NodePlan(op=chosen, synced=recorded(node, context), also_plan=_leans_on(node, op))
+    also = _leans_on(node, op, leader)
+    if op is not None and op.type is OpType.LOCAL_DELETE and node.kind is Kind.DIRECTORY:
+        also = tuple(child.id for child in trees.children(Tree.LOCAL, node.id))  # all of it leaves, and none by itself
+    return NodePlan(op=chosen, synced=recorded(node, context), also_plan=also)
 
 
 def _arrives(node: Node, fate: Fate) -> bool:
@@ -77,14 +93,16 @@ def _waits_for_unknown(op: Op, trees: Trees) -> bool:
     return False
 
 
-def _leans_on(node: Node, op: Op | None) -> tuple[NodeKey, ...]:
-    """Return whom the op waits for, or acts along with: they must have a plan of their own."""
+def _leans_on(node: Node, op: Op | None, leader: NodeKey | None = None) -> tuple[NodeKey, ...]:
+    """Return whom the op waits for, acts along with, or has to let go first: they must have a plan of their own."""
     if op is None:
         return ()
     keys = {wait.node: None for wait in op.waits}
     keys.update((move.node, None) for move in op.group)
     if op.partner is not None:
         keys[op.partner] = None
+    if leader is not None:
+        keys[leader] = None
     return tuple(sorted(key for key in keys if key not in (node.id, ROOT)))
 
 

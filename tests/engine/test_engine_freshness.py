@@ -1,10 +1,11 @@
 """Freshness (section 4): what was seen before a result says nothing after it, and R only moves forward."""
 
+from collections import deque
 from collections.abc import Callable
 
 import pytest
 
-from syncd.model.job import LookJob, PullJob
+from syncd.model.job import ApplyJob, Job, LookJob, PullJob
 from syncd.model.node import Node, Present, Tree, Version
 from syncd.model.observation import Ask, Hints, Pulled, Verb
 from syncd.model.remote import Change
@@ -56,6 +57,74 @@ def test_p6_a_look_that_began_before_a_result_says_nothing_after_it(two: World) 
     local = node_at(bob, "a").local
     assert isinstance(local, Present), "the look is older than the result"
     two.settle()
+
+
+def test_p6_where_a_file_went_is_not_concluded_from_a_look_older_than_a_result(two: World) -> None:
+    """Renamed here, edited there: the look that saw the rename came in after an op on the file had been refused. Its
+    word that the old name is gone was dropped, and the new name became another file."""
+    ann, bob = two.devices
+    ann.write("a", "one")
+    two.settle()
+    ann.write("a", "two")
+    ann.wait()
+    bob.path("a").rename(bob.path("c"))
+    bob.deadline = bob.engine.step([Hints((((), "a"), ((), "c")))])
+    looks = [job for job in bob.jobs if isinstance(job, LookJob)]
+    assert [[unit.names for unit in look.units] for look in looks] == [[("a", "c")]]
+    bob.jobs.remove(looks[0])
+    seen = bob.looker.look(looks[0])
+    began = looks[0].began
+    node = node_at(bob, "a").id
+    bob.deadline = bob.engine.step([Ask(901, Verb.WAIT)])
+    others: list[Job] = []
+    for _ in range(100):
+        if bob.engine.desk.ended.get(node, 0) > began:
+            break
+        others += [job for job in bob.jobs if isinstance(job, LookJob)]
+        bob.jobs = deque(job for job in bob.jobs if not isinstance(job, LookJob))
+        if not bob.one():
+            bob.time.ahead += 0.5
+    assert bob.engine.desk.ended.get(node, 0) > began, "an op on it ended meanwhile"
+    bob.deadline = bob.engine.step([seen])
+    bob.jobs.extend(others)
+    two.settle()
+    assert bob.read("c") == "two"
+    assert bob.tree().keys() == {"c"}
+
+
+def test_p6_what_an_op_brings_is_nobody_s_new_file_though_it_was_deleted_there_meanwhile(two: World) -> None:
+    """Made and deleted there: the look that saw the download's file came in before its result, and after the delete.
+    The file was taken for a new one, and came back on every device."""
+    ann, bob = two.devices
+    two.settle()
+    ann.write("b", "short-lived")
+    ann.wait()
+    bob.deadline = bob.engine.step([Ask(901, Verb.WAIT)])
+    for _ in range(100):
+        if any(isinstance(job, ApplyJob) for job in bob.jobs):
+            break
+        if not bob.one():
+            bob.time.ahead += 0.5
+    brought = next(job for job in bob.jobs if isinstance(job, ApplyJob))
+    bob.jobs.remove(brought)
+    results = list(bob.runner.apply(brought))
+    assert bob.read("b") == "short-lived"
+    seen = bob.looker.look(ordered_look(bob, "b"))
+    ann.remove("b")
+    ann.wait()
+    cursor = bob.db.meta.get("cursor")
+    assert cursor is not None
+    page = PullJob(cursor)
+    desk = bob.engine.desk
+    desk.in_flight[page.lane] = desk.in_flight.get(page.lane, 0) + 1
+    bob.deadline = bob.engine.step([bob.lister.pull(page)])
+    commits = len(bob.wire.commits)
+    bob.deadline = bob.engine.step([seen])
+    for result in results:
+        bob.deadline = bob.engine.step([result])
+    two.settle()
+    assert bob.tree() == {}
+    assert bob.wire.commits[commits:] == [], "nobody edited here"
 
 
 @pytest.mark.parametrize("level", range(3), ids=["the node itself", "its folder", "a folder above"])

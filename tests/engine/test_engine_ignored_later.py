@@ -84,3 +84,14 @@ def test_p2_what_a_rule_names_is_not_brought_here(two: World) -> None:
     bob.wait()
     assert bob.tree().keys() == {".syncignore"}
     assert ann.read("new.log") == "uploaded while no rule named it"
+
+
+def test_p2_ignore_rules_that_are_renamed_away_hold_nothing_up(make_world: Callable[..., World]) -> None:
+    """The renamed file was compared with the rules in force, which are none now: nothing was ever uploaded again."""
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    ann.write(".syncignore", "*.tmp\n")
+    world.settle()
+    ann.path(".syncignore").rename(ann.path("rules of old"))
+    world.settle()
+    assert bob.tree().keys() == {"rules of old"}

@@ -323,7 +323,7 @@ def test_p8_deletes_that_were_judged_are_not_judged_again_as_the_root_shrinks(ma
 
 
 def after_a_crash(device: Device, job: type, *, done: bool) -> None:
-    """Die with a job handed out, carried out or not; whether it was is never found out, for that breaks, too."""
+    """Die with a job handed out, carried out or not; finding out whether it was breaks, too, at first."""
     stop_at(device, lambda each: isinstance(each, job))
     if done:
         device.handle(next(each for each in device.jobs if isinstance(each, job)))
@@ -333,8 +333,6 @@ def after_a_crash(device: Device, job: type, *, done: bool) -> None:
     assert recover.local or recover.remote
     device.jobs.remove(recover)
     device.deadline = device.engine.step([JobFailed(recover, "ValueError: nobody foresaw this")])
-    assert not device.engine.desk.running
-    assert not device.db.queue.running()
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["not done", "done but not told"])
@@ -343,7 +341,7 @@ def after_a_crash(device: Device, job: type, *, done: bool) -> None:
 def test_p4_whatever_ran_at_a_crash_is_resolved_though_finding_out_broke(
     two: World, done: bool, side: str, what: str
 ) -> None:
-    """Each op is tried again with its own key; what it did already is seen, and no conflict is made of it."""
+    """Here it is looked into again, at the remote it is tried again with its own key; no conflict is made of it."""
     ann, bob = two.devices
     ann.write("a", "one")
     ann.write("kept", "kept")

@@ -1,6 +1,7 @@
 """P10: of case twins the same one is held on every device, in whatever order each heard of them."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 from syncd.model.node import Tree
@@ -34,3 +35,53 @@ def test_p10_the_twin_that_is_held_does_not_depend_on_who_was_heard_of_first(mak
     assert bob.tree() == cleo.tree()
     assert len(bob.tree()) == 6
     assert set(bob.tree()) == {min(f"Name{n}", f"name{n}", key=lambda name: ids[name] or b"") for n in range(6)}
+
+
+def test_p10_a_folder_gives_way_to_its_twin_with_all_that_is_in_it(make_world: Make) -> None:
+    """As files do: or one device would have the one, and another the other, by who was heard of first."""
+    world = make_world("ann", "bob", "cleo")
+    ann, bob, cleo = world.devices
+    for blind in (bob, cleo):
+        folding(blind)
+    bob.wait()
+    for number in range(6):
+        for name in (f"Name{number}", f"name{number}"):
+            ann.write(f"{name}/in {name}", f"content of {name}")
+            ann.write(f"{name}/deeper/below {name}", f"more of {name}")
+            ann.wait()
+            world.settle_one(bob, None)
+    world.settle_one(cleo, None)  # its first listing
+    ids = {n.remote.place.name: n.node_id for n in ann.db.nodes.children(Tree.REMOTE, ROOT)}  # type: ignore[union-attr]
+    kept = {min(f"Name{n}", f"name{n}", key=lambda name: ids[name] or b"") for n in range(6)}
+    assert {name[0] for name in kept} == {"n", "N"}, (
+        "the ids of some were minted in the order of creation, of others not"
+    )
+    assert set(os.listdir(bob.root)) - {".syncd"} == kept
+    assert bob.tree() == cleo.tree()
+    assert len(bob.tree()) == 6 * 4
+    assert len(ann.tree()) == 12 * 4, "what one device cannot have is not taken from the others"
+
+
+def test_p7_an_edit_in_a_folder_that_gives_way_travels_first(make_world: Make) -> None:
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    folding(bob)
+    names = ["name", "Name"]
+    for number in range(20):
+        ann.write(f"{names[0]}{number}/file", "old")
+    ann.wait()
+    bob.wait()
+    for number in range(20):
+        ann.write(f"{names[1]}{number}/other", "other")
+        bob.write(f"{names[0]}{number}/file", f"edited {number}")
+        bob.write(f"{names[0]}{number}/new", f"new {number}").chmod(0o755)
+    ann.wait()
+    world.settle_all()
+    gave_way = [n for n in range(20) if not bob.path(f"{names[0]}{n}").exists()]
+    assert 0 < len(gave_way) < 20
+    for number in range(20):
+        assert ann.read(f"{names[0]}{number}/file") == f"edited {number}"
+        assert ann.read(f"{names[0]}{number}/new") == f"new {number}"
+        assert ann.path(f"{names[0]}{number}/new").stat().st_mode & 0o100
+        if number in gave_way:
+            assert bob.read(f"{names[1]}{number}/other") == "other"

@@ -341,13 +341,14 @@ class World:
         before: list[dict[str, str]] = []
         for _ in range(rounds):
             for device in self.devices:
-                self._settle_one(device, expect)
+                self.settle_one(device, expect)
             now = [device.tree() for device in self.devices]
             if now == before:
                 break
             before = now
 
-    def _settle_one(self, device: Device, expect: int | None) -> None:
+    def settle_one(self, device: Device, expect: int | None) -> None:
+        """Let one device settle; with *expect* None also to where something waits for a person."""
         if expect is None:
             device.tickets += 1
             reply = None
@@ -363,8 +364,10 @@ class World:
     def check_p3(self, device: Device) -> None:
         """Looking and listing again finds nothing to do, and reads no file."""
         code = 3 if device.db.conflicts.open_count() or device.db.decisions.undecided() else 0
-        self.time.ahead += 1.0
+        self.time.ahead += 5.0
         device.wait(expect=code)  # what was read while it was young is read once more (the racy rule)
+        while device.one():  # the last look at what was displaced, for late writers
+            pass
         commits, opened = len(device.wire.commits), device.fs.opened
         assert not device.db.nodes.disagreeing(0, 10), [
             device.db.nodes.node(k) for k in device.db.nodes.disagreeing(0, 3)

@@ -7,6 +7,7 @@ from typing import Any
 from syncd.adapters.posix_dir import PosixDir
 from syncd.adapters.posix_file import PosixReadFile, PosixWriteFile
 from syncd.adapters.posix_fs import PosixFs
+from syncd.ports import Entry
 
 
 class Crash(BaseException):
@@ -22,6 +23,9 @@ class FaultyFs:
         self._crash_at = crash_at
         self.calls = 0
         self.folds = False
+        self.bits = True
+        self.leases = True
+        self.blind = False
         self.before: Callable[[str], None] = lambda call: None
 
     def tick(self, call: str) -> None:
@@ -33,7 +37,8 @@ class FaultyFs:
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._real, name)
         if name == "traits":
-            return replace(real, case_sensitive=False) if self.folds else real
+            sensitive, bit = real.case_sensitive and not self.folds, real.executable_bit and self.bits
+            return replace(real, case_sensitive=sensitive, executable_bit=bit)
         return _passed(self, name, real)
 
 
@@ -52,6 +57,10 @@ class _Wrapped:
         real = getattr(self._real, name)
         if name in ("close", "dev", "ino"):
             return real
+        if name == "writers" and not self._fs.leases:
+            return lambda file: None
+        if name == "entries" and self._fs.blind:  # all of them left while they were listed
+            return lambda: [Entry(entry.name, None) for entry in real()]
         if self._fs.folds and name in ("stat", "rename_new"):
             return getattr(self, f"_folding_{name}")
         return _passed(self._fs, name, real)

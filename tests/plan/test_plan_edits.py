@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.plan.content import upload_edit
+from syncd.plan.planner import plan
 from tests.plan.sentences import build, planned, situations
 
 TABLE = """
@@ -169,6 +170,23 @@ what is in a renamed directory has nothing to do
 )
 def test_plan_of_edits(rows, key, traits, expected):
     assert planned(build(*rows, **traits), key) == expected
+
+
+EXPECTS = {
+    "overwritten": ("2 f|1/a v1|1/a v2|1/a v1", True, False),
+    "overwritten, executable": ("2 f|1/a v1x|1/a v2x|1/a v1x", True, True),
+    "deleted": ("2 f|1/a v1|-t|1/a v1", True, False),
+    "set aside for what comes": ("2 f|1/a v1|1/a v2|1/a v3", True, False),
+    "no such bit here": ("2 f|1/a v1|1/a v2|1/a v1", False, None),
+    "a symlink has none": ("2 s|1/a v1|1/a v2|1/a v1", True, None),
+}
+
+
+@pytest.mark.parametrize(("row", "bit", "expected"), EXPECTS.values(), ids=EXPECTS)
+def test_p6_what_is_taken_away_here_must_have_the_bit_it_had(row, bit, expected):
+    """A chmod moves nothing of a fingerprint but ctime, as our own renames do."""
+    world = build(row, executable_bit=bit)
+    assert plan(world, 2, world.context()).op.expected_executable is expected
 
 
 def test_an_edit_names_the_manifest_of_its_base():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from syncd.plan.planner import plan
 from tests.plan.sentences import build, planned, situations
 
 # The second was found by
@@ -25,3 +26,21 @@ set aside again: not to the name it had in sync, where it would count as unchang
 )
 def test_plan_of_what_was_found(rows, key, traits, expected):
     assert planned(build(*rows, **traits), key) == expected
+
+
+def test_p2_whoever_waits_in_a_circle_has_the_one_planned_that_goes_first():
+    """Of the two in the directory the first makes the detour; but the directory waits for the last, and wakes that.
+
+    Found by two:4:0:33d515f2.db7698e.7785b24.19fbb44e.2173018d:2e2b745a.3bc2997b.c996bb0:90019::
+    """
+    world = build(
+        "2 d|1/d d|1/m d|-",
+        "3 f|2/c v1|2/c v1|5/c v1",
+        "4 f|2/d v2|2/d v2|5/d v2",
+        "5 d|-|-|1/b d",
+        "6 f|1/b v3|1/b v3|1/m v3",
+    )
+    assert planned(world, 2) == "remote delete 1/d to 1/m, waits directory empty 4"
+    assert planned(world, 4) == "remote move 2/d to 5/d, waits parent exists 5"
+    assert planned(world, 3) == "remote move 2/c to 1/c (being moved, pc)"
+    assert plan(world, 4, world.context("pc")).also_plan == (3, 5)

@@ -211,6 +211,36 @@ a smaller id came: the one here gives way {no case sensitive}
     3 f|1/A v2|1/A v2|1/A v2
     3: local delete 1/A
 
+a smaller id came, and the one here was marked: that travels first {no case sensitive}
+    2 f|-|1/a v1|-
+    3 f|1/A v2|1/A v2|1/A v2x
+    3: remote chmod 1/A +x
+
+a smaller id came: a directory gives way, after all that is in it {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|3/x v2|3/x v2
+    3: local delete 1/A, waits directory empty 4
+
+what is in a directory that gives way leaves with it {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|3/x d|3/x d|3/x d
+    5 f|4/y v2|4/y v2|4/y v2
+    5: local delete 4/y
+
+what was edited in a directory that gives way travels first {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|3/x v2|3/x v3
+    4: upload 3/x v3 over
+
+nothing is brought into a directory that gives way {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|-|3/x v2|-
+    4: download 3/x v2 new, waits node settled 2, waits node settled 3
+
 the smaller id waits for that {no case sensitive}
     2 f|-|1/a v1|-
     3 f|1/A v2|1/A v2|1/A v2

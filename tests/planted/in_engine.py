@@ -8,7 +8,6 @@ TWO: Final = ("tests/engine/test_engine_two_devices.py",)
 GUARD: Final = ("tests/engine/test_engine_guard.py",)
 REPLIES: Final = ("tests/engine/test_engine_lost_replies.py",)
 UPKEEP: Final = ("tests/engine/test_engine_upkeep.py",)
-SWEEPS: Final = ("tests/engine/test_engine_storm_sweeps.py",)
 FRESH: Final = ("tests/engine/test_engine_freshness.py",)
 RECORDED: Final = ("tests/engine/test_engine_recorded_first.py",)
 
@@ -25,7 +24,7 @@ BUGS: Final = (
 
                     self.desk.db.nodes.set_synced(node.id, after_local_op(node, assignment.op))
 """,
-        ("tests/engine/test_engine_storm_sweeps.py", "-k", "crash_before_each_result and moved"),
+        ("tests/sim/test_sim_sweeps.py", "-k", "killed_at_each_point"),
     ),
     Bug(
         "S is what the remote has by now",

@@ -7,7 +7,6 @@ from tests.planted.bug import Bug
 APPLY: Final = ("tests/execute/test_execute_apply.py",)
 SEND: Final = ("tests/execute/test_execute_send.py",)
 TRASH: Final = ("tests/execute/test_execute_trash.py",)
-CRASH: Final = ("tests/execute/test_execute_crash.py",)
 RETRY: Final = ("tests/execute/test_execute_retry.py",)
 
 
@@ -24,6 +23,15 @@ BUGS: Final = (
         "    if stat.kind is not kind or (expected is not None and not is_expected(stat, expected)):",
         "    if stat.kind is not kind:",
         execute("test_p6_a_file_changed_while_its_replacement_came_is_not_touched"),
+    ),
+    Bug(
+        "a chmod is not looked for",
+        "The fingerprint tells whether a file is as it was; a chmod moves only its ctime.",
+        "P6",
+        "syncd/execute/dirs.py",
+        "    if is_marked_anew(stat, op, traits):",
+        "    if False:",
+        execute("test_p6_an_op_planned_before_a_chmod_changes_nothing"),
     ),
     Bug(
         "displaced content is exchanged back",
@@ -67,8 +75,8 @@ BUGS: Final = (
         "What the trash got is what was to be deleted.",
         "P7",
         "syncd/execute/deleting.py",
-        "    if data is None or is_known(entry, data, info, doubt=doubt):",
-        "    if data is None or data.kind is info.kind:",
+        "    if unmarked and (data is None or is_known(entry, data, info, doubt=doubt)):",
+        "    if unmarked and (data is None or data.kind is info.kind):",
         execute("test_p7_an_edit_in_the_last_moment_beats_a_delete"),
     ),
     Bug(
@@ -217,8 +225,8 @@ BUGS: Final = (
         "syncd/execute/applying.py",
         "                dirs.own(STAGING).sync()\n",
         "                pass\n",
-        CRASH,
-        awaits="a disk that forgets what was not synced",
+        ("tests/sim/test_sim_while_down.py",),
+        seed=0,
     ),
     Bug(
         "the source is not synced before the commit",

@@ -102,7 +102,7 @@ BUGS: Final = (
         "A folder that an op is moving is taken for a new one at its new name.",
         "P2",
         "syncd/engine/intake.py",
-        "        if any(node.kind is Kind.DIRECTORY and node.id in self.desk.running for node in here):",
+        "        if any(node.kind is Kind.DIRECTORY and self.desk.stale(node.id, job.began) for node in here):",
         "        if False:",
         storm("one_folder_two_names"),
     ),

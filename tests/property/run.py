@@ -136,6 +136,8 @@ def run(first: int, cases: int, minutes: float | None, jobs: int, ledger: Path |
         total.count += outcome.count
         total.table.add(outcome.table)
         total.failures.extend(outcome.failures)
+        for seed, why in outcome.failures:
+            print(f"seed {seed}: {why}", flush=True)
         if ledger is not None:
             note(ledger, at, outcome.first, now - last, outcome)
         rate = total.count / (now - began)
@@ -150,8 +152,6 @@ def tell(total: Outcome, full: bool) -> None:
         print(line)
     for words in (*total.table.missing(), *total.table.unlisted()):
         print(f"never visited, or not in the table: {words}")
-    for seed, why in total.failures:
-        print(f"seed {seed}: {why}")
     for seed, _ in total.failures[:MOST_SHRUNK]:
         print(f"\nseed {seed}, made small:")
         explain(case_of(seed))

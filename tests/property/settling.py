@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable
 
-from syncd.model.node import Kind, Node, Present, Tree, Unknown, place_of
+from syncd.model.node import Absent, Node, Present, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, WaitKind
 from syncd.model.path import ROOT
 from syncd.plan.order import touch
@@ -89,11 +89,14 @@ class Settler:
         try:
             self.apply(op)
         except Stale as why:
-            # That a directory far above has moved below the moved one wakes nobody: the system refuses, and it is
-            # planned again.
-            excused = self._in_unknown(op) or str(why) == "into itself"
+            # What nobody is woken for, and the system or the hub refuses: a directory far above has moved below the
+            # one that is to be moved; or the one it is to come into is held, or gave way to a twin, since then.
+            excused = self._left_for_twins(op) or str(why) == "into itself"
             if fresh and self.strict and not excused:
                 raise AssertionError(f"P6: planned a moment ago, and impossible ({why}): {op}") from why
+            # Refused, it is planned again: then as something else, or it would be refused for ever.
+            if self.strict and plan(self.world, op.node, self.context).op == op:
+                raise AssertionError(f"P2: refused ({why}), and planned alike again: {op}") from why
             if self.trace:
                 self.trace(f"stale ({why}) {op}")
             return False
@@ -102,15 +105,19 @@ class Settler:
             self.trace(f"done {op}")
         return True
 
-    def _in_unknown(self, op: Op) -> bool:
-        """Its directory was held only a moment ago: what is in it goes on when that is known."""
+    def _left_for_twins(self, op: Op) -> bool:
+        """Its directory was here a moment ago, and the remote has it: what is in it goes on when it is here again."""
         parent = self.world.rows.get(op.place.parent)
-        return parent is not None and isinstance(parent.local, Unknown)
+        if parent is None or not isinstance(parent.remote, Present):
+            return False
+        gone = not self.world.case_sensitive and isinstance(parent.local, Absent)
+        return gone or isinstance(parent.local, Unknown)
 
     def whole(self, rounds: int, piecewise: bool) -> int:
         """Plan every node in each round, carry out what waits for nothing in random order, until nothing is left.
 
-        *piecewise*: a random part of it a round. Returns the rounds used; *rounds* bounds whole ones.
+        *piecewise*: a random part of it a round. Returns the rounds used; *rounds* bounds whole ones, of which a
+        round of a part is a tenth or more: of ten ops, one may go.
         """
         world, chance = self.world, self.chance
         for number in range(rounds * (10 if piecewise else 1)):
@@ -149,7 +156,11 @@ class Settler:
         raise NotSettled(f"not at rest after {rounds} rounds")
 
     def touched(self, steps: int) -> int:
-        """As the engine does: plan only what ``touch`` names, what waits for it, and what its plans lean on."""
+        """As the engine does: plan only what ``touch`` names, what waits for it, and what its plans lean on.
+
+        *steps* bounds single ops and the plans between them: each op takes two, or three where it is at work
+        for a while.
+        """
         world, chance = self.world, self.chance
         self.context = world.context()
         queue: dict[int, Op] = {}
@@ -242,8 +253,6 @@ def check_waits(world: World, op: Op) -> None:
 def check_stuck(world: World, ops: list[Op]) -> None:
     """What is left waits, in the end, for something that nothing is known about, or that cannot be here."""
     stuck = {n.id for n in world.rows.values() if isinstance(n.local, Unknown) or isinstance(n.remote, Unknown)}
-    if not world.case_sensitive:
-        stuck |= {n.id for n in world.rows.values() if n.kind is Kind.DIRECTORY and _has_twin(world, n)}
     left = {op.node: op for op in ops}
     again = True
     while again:
@@ -255,12 +264,6 @@ def check_stuck(world: World, ops: list[Op]) -> None:
     free = [op for key, op in left.items() if key not in stuck]
     if free:
         raise NotSettled("ops wait for each other: " + "; ".join(str(op) for op in free))
-
-
-def _has_twin(world: World, node: Node) -> bool:
-    """A directory that is here does not give way to a twin with a smaller id: that would take all below it along."""
-    place = place_of(node.remote)
-    return place is not None and len(world.at_folded(Tree.REMOTE, place.parent, place.name)) > 1
 
 
 def _waits_for(world: World, op: Op, kind: WaitKind, other: int, stuck: set[int]) -> bool:

@@ -51,8 +51,7 @@ def _hide_there(world: World, node: Node, held: bool, hidden: Hidden) -> None:
     if not isinstance(node.remote, Present):
         return
     placeholder = node.kind is Kind.DIRECTORY and isinstance(node.synced, Absent) and isinstance(node.local, Absent)
-    above = world.rows[node.remote.place.parent]  # one that is to go would be refused by the hub for what is in it
-    if not isinstance(above.local, Present):
+    if not _stands_still(world, world.rows[node.remote.place.parent]):
         return
     if held and not isinstance(node.local, Unknown):
         state = Unknown(Reason.HELD, None, "its name at the remote is not UTF-8")
@@ -61,6 +60,16 @@ def _hide_there(world: World, node: Node, held: bool, hidden: Hidden) -> None:
     else:
         return
     hidden[node.id] = (world.set(node.id, remote=state), node)
+
+
+def _stands_still(world: World, above: Node) -> bool:
+    """The hub knows where things are: it would refuse to remove what is above them, or to move that into itself."""
+    while above.id != ROOT:
+        remote, local = above.remote, above.local
+        if not isinstance(remote, Present) or not isinstance(local, Present) or remote.place != local.place:
+            return False
+        above = world.rows[remote.place.parent]
+    return True
 
 
 def _leave_over(world: World, node: Node) -> None:

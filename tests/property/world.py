@@ -4,6 +4,7 @@ executors, and refuses (``Stale``) what no longer holds. What may never happen, 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from syncd.model.conflict import is_conflicted_copy
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, Version, place_of
 from syncd.model.op import Op, OpType
 from syncd.model.path import ROOT
@@ -19,11 +20,22 @@ class Stale(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A conflicted copy that was made: of which node, by which op, and of what content (None: a directory)."""
+    """A conflicted copy that was made: of which node, by which op, of what content (None: a directory), and where."""
 
     node: int
     type: OpType
     content: bytes | None
+    place: Place
+
+
+def heard_of_copies(rows: Iterable[Node]) -> set[bytes | None]:
+    """Return the contents of conflicted copies in sync.
+
+    An edit that the remote already has as a conflicted copy gives way without another one. Where the copy went there
+    meanwhile and that is not heard of yet, the content is in the history alone: of the copy, not of what was edited.
+    """
+    states = [node.synced for node in rows]
+    return {s.hash for s in states if isinstance(s, Present) and is_conflicted_copy(s.place.name)}
 
 
 class World(Rows):
@@ -37,8 +49,7 @@ class World(Rows):
         rows: Iterable[Node] = (),
     ) -> None:
         self.case_sensitive, self.executable_bit, self.symlinks = case_sensitive, executable_bit, symlinks
-        # A chmod changes only the ctime of a fingerprint, which no op compares: one not looked at yet is overrun.
-        self.up_to_date = True
+        self.up_to_date = True  # False: what is truly so, of which the device has heard only a part
         self.counter = 1
         self.first_id = 0
         self.device = "laptop"
@@ -126,6 +137,8 @@ class World(Rows):
             raise Stale("local not there")
         if local.hash != op.expected_hash or node.fingerprint != op.expected:
             raise Stale("local changed")
+        if op.expected_executable not in (None, local.executable):
+            raise Stale("local marked")
         return local
 
     def _remote_is(self, op: Op, node: Node) -> Present:
@@ -145,8 +158,8 @@ class World(Rows):
             assert replaced, f"P7: {content!r} of {node.id} taken away there"
             return
         known = {n.remote.hash for n in self.rows.values() if isinstance(n.remote, Present)}
-        if not self.up_to_date:  # it lags behind: what the remote had may have become an older version meanwhile
-            known |= {n.synced.hash for n in self.rows.values() if isinstance(n.synced, Present)}
+        if not self.up_to_date:
+            known |= heard_of_copies(self.rows.values())
         assert content in known, f"P7: {content!r} of {node.id} was never in sync and is taken away here"
 
     # --- remote ops ----------------------------------------------------------------------------------------------
@@ -270,14 +283,14 @@ class World(Rows):
         self._download(op, node)
         copy = replace(local, place=aside)
         self.put(Node(self.new_key(), None, node.kind, local=copy, fingerprint=node.fingerprint))
-        self.asides.append(Aside(node.id, op.type, local.hash))
+        self.asides.append(Aside(node.id, op.type, local.hash, aside))
 
     def _set_aside(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
         assert op.place.parent == local.place.parent, "set aside elsewhere"
         self._free(Tree.LOCAL, op.place, node.id)
         self.put(self._row(node, local=replace(local, place=op.place)))
-        self.asides.append(Aside(node.id, op.type, local.hash))
+        self.asides.append(Aside(node.id, op.type, local.hash, op.place))
 
     def _local_move(self, op: Op, node: Node) -> None:
         local = self._local_is(op, node)
@@ -322,6 +335,6 @@ class World(Rows):
             return
         if node.kind is not Kind.DIRECTORY and isinstance(node.synced, Present) and isinstance(node.remote, Absent):
             assert node.synced.place == local.place, f"P7: {node.id} was moved here, and is deleted here"
-            same = node.synced.executable == local.executable or not (self.executable_bit and self.up_to_date)
+            same = node.synced.executable == local.executable or not self.executable_bit
             assert same, f"P7: a bit of {node.id} was changed here, and it is deleted here"
         self.put(self._row(node, synced=Absent(), local=Absent()))

@@ -140,7 +140,7 @@ class SimDevice(Device):
     def _die(self, *, power: bool) -> None:
         luck = self.play.luck
         self.mount()
-        policy = luck.choice(list(Policy)) if power else None
+        policy = (self.play.policy or luck.choice(list(Policy))) if power else None
         before, files = (self._files(), self.person.contents()) if power else ({}, set())
         self.disk.kill()
         if self.opened:
@@ -355,7 +355,7 @@ class SimDevice(Device):
         return {
             path: f"{kind}{' x' if executable else ''} {content[:40]!r} {len(content)} {blake3(content).hexdigest(6)}"
             for path, (kind, executable, content) in self.person.snapshot().items()
-            if not path.endswith(".swp")
+            if not any(name.endswith(".swp") for name in path.split("/"))
         }
 
     def everything(self) -> set[bytes]:

@@ -53,6 +53,7 @@ class Play(World):
         self.failed_jobs: list[str] = []
         self.meddler: Callable[[SimDevice], None] = lambda device: None
         self.power_taken: set[bytes] = set()
+        self.policy: Policy | None = None  # how power is lost; None: by chance
         self.calls = self.commits = self.opened_hubs = 0
         self.lose_commit = self.crash_call = 0
         self.inside = False
@@ -131,7 +132,7 @@ class Play(World):
     def hub_dies(self, *, power: bool | None = None) -> None:
         """The hub's process is gone, perhaps with the machine's power, and comes back."""
         lost = self.luck.random() < self.weather.power if power is None else power
-        policy = self.luck.choice(list(Policy)) if lost else None
+        policy = (self.policy or self.luck.choice(list(Policy))) if lost else None
         self.say(f"the hub dies ({policy or 'killed'})")
         with self.vfs.killed() if policy is None else self.vfs.power_loss(policy, self.luck):
             self._close_hub()
