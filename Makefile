@@ -9,7 +9,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check -q
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help up install dev test lint types contracts unit kill200 acceptance format lock clean
+.PHONY: help up install dev test lint types contracts unit kill200 kill1000 chaos soak properties sweep exhaustive \
+	planted coverage acceptance format lock clean
 
 help:
 	@echo "make up [ROOT=folder]   install, then run a hub and the daemon on ~/Sync (or ROOT), and print an invite"
@@ -17,6 +18,11 @@ help:
 	@echo "make test               lint, types, import contracts and all tests"
 	@echo "make lint               lint, format check, types and import contracts only"
 	@echo "make kill200            kill -9 daemons and hub 200 times under load, twice; SYNCD_SEED, SYNCD_KILLS choose others"
+	@echo "make kill1000           the same with 1,000 kills; make chaos: everything at once, for MINUTES (10)"
+	@echo "make soak               simulated plays of whole devices; SEED, CASES (300), MINUTES"
+	@echo "make properties         planner cases, the same way (20,000); make sweep: a crash at each call of small workloads"
+	@echo "make exhaustive         every interleaving of a small model; make planted: each planted bug must be caught"
+	@echo "make coverage           every branch of what could cost a person their files"
 	@echo "make acceptance         measure the marks of the first release (Linux; 3 GB of scratch, ten minutes)"
 	@echo "make format             put the code into its format"
 	@echo "make lock               resolve the lock files again (needs Python 3.11)"
@@ -83,7 +89,39 @@ unit: dev
 # One run where one device edits, one where both do, each with SYNCD_KILLS kills. The same SYNCD_SEED repeats what
 # people do and who is killed.
 kill200: dev
-	@$(BIN)/pytest -s -x -m soak tests/soak
+	@$(BIN)/pytest -s -x -m soak tests/soak/test_kills.py
+
+kill1000: dev
+	@SYNCD_KILLS=500 $(BIN)/pytest -s -x -m soak tests/soak/test_kills.py
+
+# What a hunt is told: SEED, CASES and MINUTES. What ran on which commit is kept in ledgers, and gone on with.
+SEED ?= 0
+CASES ?=
+MINUTES ?=
+HUNT = --seed $(SEED) $(if $(CASES),--cases $(CASES)) $(if $(MINUTES),--minutes $(MINUTES)) --jobs 2
+
+soak: dev
+	@$(BIN)/python -m tests.sim.run $(HUNT) --ledger plays.jsonl
+
+properties: dev
+	@$(BIN)/python -m tests.property.run $(HUNT) --ledger properties.jsonl
+
+sweep: dev
+	@$(BIN)/python -m tests.sim.sweep --workloads $(or $(WORKLOADS),1) --jobs 2 --ledger sweep.jsonl
+
+chaos: dev
+	@$(BIN)/python -m tests.soak.chaos --seed $(SEED) --devices 3 --minutes $(or $(MINUTES),10)
+
+exhaustive: dev
+	@$(BIN)/python -m tests.exhaustive.run --files 0 --edits 2 --crashes 0 --lost 0
+	@$(BIN)/python -m tests.exhaustive.run --files 1 --edits 2 --crashes 0 --lost 0
+	@$(BIN)/python -m tests.exhaustive.run --files 0 --edits 2 --crashes 1 --lost 1 --states 1000000
+
+planted: dev
+	@$(BIN)/python -B -m tests.planted.run
+
+coverage: dev
+	@$(BIN)/python -m tests.coverage_check
 
 acceptance: dev
 	@$(BIN)/python bench/acceptance.py
@@ -99,4 +137,4 @@ format: dev
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist syncd.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage* build dist syncd.egg-info

@@ -29,6 +29,7 @@ from syncd.model.remote import (
     RemoteNode,
     VersionInfo,
 )
+from syncd.model.renewal import Renewal
 
 CALL_SECONDS: Final = 60.0
 """How long one JSON exchange may take in all."""
@@ -69,14 +70,18 @@ class HubRemote:
         self._transfer = Transfer(self._link)
 
     @staticmethod
-    def enroll(invite: Invite, device_name: str) -> wire.Enrolled:
+    def enroll(invite: Invite, device_name: str, renewal: Renewal | None = None) -> wire.Enrolled:
         """Use up an invite and return this device's token and identity; raises NotAuthorised when it is not good.
 
-        A lost reply may have used the invite up: then a new one is needed."""
+        With *renewal* it takes the place of the device this was before, whose token ends. A lost reply may
+        have done so and used the invite up: then a new one is needed."""
         link = _Link(invite.address, None)
         try:
             name = device_name.strip()[: wire.MAX_DEVICE]
-            body = msgspec.json.encode(wire.EnrollRequest(invite.secret, name or "device"))
+            asked = wire.EnrollRequest(invite.secret, name or "device")
+            if renewal is not None:
+                asked = msgspec.structs.replace(asked, replaces=renewal.device_id, proof=renewal.proof)
+            body = msgspec.json.encode(asked)
             enrolled = link.ask("POST", "/v1/enroll", wire.Enrolled, body)
         finally:
             link.close()

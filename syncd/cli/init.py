@@ -16,7 +16,7 @@ from syncd.model.path import shown
                "  syncd init ~/Work --remote 'syncd://...' --device laptop --create")  # fmt: skip
 @click.argument("root")
 @click.option("--remote", required=True, metavar="URL", help="An invite, in quotes: 'syncd://...'.")
-@click.option("--device", metavar="NAME", help="This device's name (default: the machine's).")
+@click.option("--device", metavar="NAME", help="This device's name (default: the one it has, or the machine's).")
 @click.option("--create", is_flag=True, help="Create the folder when there is none.")
 @click.option("--force-new", is_flag=True, help="Leave the space this folder is tied to, without asking.")
 @click.option("--insecure", is_flag=True, help="Speak plain HTTP to a hub that is not on this machine.")
@@ -24,11 +24,11 @@ def init(root: str, remote: str, device: str | None, create: bool, force_new: bo
     """Tie the folder ROOT to a space on a hub, with an invite.
 
     What is on both sides is united; nothing is deleted. On a folder tied to the same space already, the token is
-    renewed and all else stays.
+    renewed and all else stays; a lost mark is written anew, and what then seems deleted is held for you.
     """
     from syncd.model.invite import parse_invite
     from syncd.service.roots import Roots, resolved
-    from syncd.service.tie import default_device, tie
+    from syncd.service.tie import tie
 
     scheme = remote.partition("://")[0]
     if scheme != "syncd":
@@ -40,10 +40,12 @@ def init(root: str, remote: str, device: str | None, create: bool, force_new: bo
         return force_new or (sys.stdin.isatty() and click.confirm(f"{what}?", default=False, err=True))
 
     with _made(path) if create else contextlib.nullcontext():
-        tied = tie(Roots(), path, remote, device or default_device(), insecure=insecure, confirmed=confirmed)
+        tied = tie(Roots(), path, remote, device, insecure=insecure, confirmed=confirmed)
     record = tied.record
     what = "renewed the token of" if tied.renewed else "tied"
     say(f"{what} {shown(record.path)} to {record.remote} as {shown(record.device)}")
+    if tied.marked:
+        say("its mark was missing or another's: all is read again, and what seems deleted there is held for you")
     say("start syncing: syncd run")
     return 0
 

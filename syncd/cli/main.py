@@ -87,7 +87,7 @@ def cli(debug: bool) -> None:
 
     \b
     Begin here:            syncd up
-    On a second device:    syncd init ~/Sync --remote 'syncd://...' && syncd run
+    On a second device:    syncd init ~/Sync --create --remote 'syncd://...' && syncd run
     """
 
 

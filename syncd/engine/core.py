@@ -238,8 +238,9 @@ class Engine:
                 self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
                 self.looks.ask_full(doubt_watcher=True)
                 self.pulls.hurry()
-            case Swept(late=late, bytes_kept=bytes_kept):
+            case Swept(late=late, bytes_kept=bytes_kept, held=held):
                 self.desk.came_back(Lane.APPLY)
+                self.upkeep.swept(held)
                 self.desk.db.meta.set(TRASH_BYTES, str(bytes_kept))
                 for displaced in late:
                     self.looks.hint(displaced.path[:-1], displaced.name)

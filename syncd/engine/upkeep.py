@@ -14,6 +14,9 @@ from syncd.model.path import RelPath
 
 SWEEP_SOON = 5.0
 SWEEP_INTERVAL = 3600.0
+HELD_AGAIN = 10.0
+HELD_LONGEST = 300.0
+"""Seconds, first and at most, after which displaced content that a program has open is looked at again."""
 UNWATCHED_INTERVAL = 60.0
 ABANDONED_KEPT = 30 * 86400.0
 """Seconds for which the key of an op that may have happened stays known; R shows it with the next pull."""
@@ -34,6 +37,7 @@ class Upkeep:
     sweep_at: float | None = None
     tend_at: float = 0.0  # from when on the last displaced content is old enough to be judged
     poll_at: float | None = None
+    held_for: int = 0  # sweeps in a row that found displaced content still open
     forgetting: bool = False
     polling: list[RelPath] = field(default_factory=list)  # unwatched directories yet to be looked at, the first last
 
@@ -51,6 +55,13 @@ class Upkeep:
         """Something was displaced just now: it is looked at again for late writers."""
         self.tend_at = self.desk.clock.monotonic() + SWEEP_SOON
         self.sweep_soon()
+
+    def swept(self, held: int) -> None:
+        """The trash was tended; content that somebody still has open is looked at again, with growing patience."""
+        self.held_for = self.held_for + 1 if held else 0
+        if held and self.sweep_at is not None:
+            again = min(HELD_AGAIN * 2.0 ** min(self.held_for - 1, 6), HELD_LONGEST)
+            self.sweep_at = min(self.sweep_at, self.desk.clock.monotonic() + again)
 
     def hear(self, unwatched: Unwatched) -> None:
         """Some directories cannot be watched: they are looked at regularly instead."""

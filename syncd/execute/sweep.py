@@ -36,6 +36,7 @@ class Sweep:
     late: list[Displaced] = field(default_factory=list)
     dropped: int = 0
     bytes_kept: int = 0
+    held: int = 0
 
     def run(self) -> Swept:
         """Tend every entry; one that cannot be tended now is kept for the next pass."""
@@ -50,7 +51,7 @@ class Sweep:
         except (RootGone, OSError):
             # Not proven or not readable: nothing is swept. Whoever proves the root tells the person.
             pass
-        return Swept(tuple(self.late), self.dropped, self.bytes_kept)
+        return Swept(tuple(self.late), self.dropped, self.bytes_kept, self.held)
 
     def _guarded(self, name: str) -> None:
         key = _key(name)
@@ -112,6 +113,7 @@ class Sweep:
         writers = entry.writers(DATA)
         if writers is None:
             return self.job.now - info.at < PATIENCE
+        self.held += writers
         return writers
 
     def _unexpected(self, dirs: Dirs, entry: Dir, key: bytes, data: Stat, info: Info) -> None:

@@ -21,6 +21,7 @@ from syncd.hub.api_lanes import Lanes
 from syncd.model import wire
 from syncd.model.errors import Corrupt
 from syncd.model.remote import RemoteIdentity
+from syncd.model.renewal import Renewal
 from syncd.model.wire import Fault
 from syncd.ports import Remote
 
@@ -57,7 +58,7 @@ class HubSession(Remote, Protocol):
 class HubCore(Protocol):
     """What the API needs of the hub core; any thread may call it."""
 
-    def enroll(self, secret: str, device_name: str) -> EnrolledDevice: ...
+    def enroll(self, secret: str, device_name: str, renewal: Renewal | None = None) -> EnrolledDevice: ...
     def authenticate(self, token: str) -> HubSession: ...
     def subscribe(self, space_id: str, callback: Callable[[], None]) -> Callable[[], None]: ...
 
@@ -128,7 +129,8 @@ class HubApi:
         asked = await read_json(request, self._enroll, 64 * 1024)
         if not asked.device or len(asked.device) > wire.MAX_DEVICE or len(asked.secret) > MAX_TOKEN:
             raise Declined(Fault.NONSENSE, f"a device needs a name of at most {wire.MAX_DEVICE} characters")
-        device = await self.lanes.write(lambda: self.core.enroll(asked.secret, asked.device))
+        renewal = Renewal(asked.replaces, asked.proof) if asked.replaces else None
+        device = await self.lanes.write(lambda: self.core.enroll(asked.secret, asked.device, renewal))
         identity = RemoteIdentity(device.hub_id, device.space_id, device.space, device.device_id, device.device)
         return json_reply(encode(wire.Enrolled(device.token, identity)))
 

@@ -8,11 +8,10 @@ import base64
 import hmac
 from typing import Final
 
-from blake3 import blake3
-
 from syncd.hub.store import DeviceRow, Reads, Space, Writes
 from syncd.model.errors import NotAuthorised, Usage
 from syncd.model.path import name_fault
+from syncd.model.renewal import Renewal, proof_by_hash, secret_hash
 from syncd.ports import Chance
 
 INVITE_TTL: Final = 7 * 86_400.0
@@ -25,11 +24,6 @@ _SECRET_BYTES: Final = 20
 _TOKEN_BYTES: Final = 32
 _ID_BYTES: Final = 16
 _NOBODY: Final = bytes(32)
-
-
-def _hash(secret: str) -> bytes:
-    # Secrets are random and long: a plain hash cannot be searched backwards, so none that is slow on purpose is needed.
-    return blake3(secret.encode("utf-8", "surrogatepass"), derive_key_context="syncd hub 2026 secret").digest()
 
 
 def create_space(store: Writes, name: str, at: float, chance: Chance) -> Space:
@@ -58,14 +52,20 @@ def invite(store: Writes, space: Space, at: float, ttl: float, chance: Chance) -
     if ttl <= 0:
         raise Usage("an invite must be good for some time")
     secret = _text(chance.token(_SECRET_BYTES))
-    store.add_invite(_hash(secret), space.key, at + ttl)
+    store.add_invite(secret_hash(secret), space.key, at + ttl)
     return secret
 
 
-def enroll(store: Writes, secret: str, device_name: str, at: float, chance: Chance) -> tuple[Space, DeviceRow, str]:
-    """Use up an invite: return its space, the new device and its token. Raises NotAuthorised."""
-    secret_hash = _hash(secret)
-    row = store.invite(secret_hash)
+def enroll(
+    store: Writes, secret: str, device_name: str, renewal: Renewal | None, at: float, chance: Chance
+) -> tuple[Space, DeviceRow, str]:
+    """Use up an invite: return its space, the new device and its token. Raises NotAuthorised.
+
+    A device of this space that *renewal* proves to be the same one is shut out: the new one takes its place and may
+    take its name. A proof that is not good counts for nothing: whoever holds an invite may come in all the same.
+    """
+    hashed = secret_hash(secret)
+    row = store.invite(hashed)
     if row is None or row.used_at is not None:
         raise NotAuthorised("this invite is not known or was used before; ask for a new one")
     if row.expires_at <= at:
@@ -73,11 +73,27 @@ def enroll(store: Writes, secret: str, device_name: str, at: float, chance: Chan
     space = store.space(row.space)
     if space is None:
         raise NotAuthorised("the space of this invite is gone; ask for a new one")
-    store.use_invite(secret_hash, at)
+    store.use_invite(hashed, at)
+    replaced = None if renewal is None else _proven(store, space, secret, renewal)
+    if replaced is not None:
+        store.revoke_device(replaced.key, at)
     device_id = chance.token(_ID_BYTES)
     token = f"{device_id.hex()}.{_text(chance.token(_TOKEN_BYTES))}"
     name = _free_name(store, space, device_name)
-    return space, store.add_device(device_id, space.key, name, _hash(token), at), token
+    return space, store.add_device(device_id, space.key, name, secret_hash(token), at), token
+
+
+def _proven(store: Reads, space: Space, secret: str, renewal: Renewal) -> DeviceRow | None:
+    """Return the living device of *space* whose token the proof was made with, if any; compared in constant time."""
+    try:
+        device = store.device(bytes.fromhex(renewal.device_id))
+    except ValueError:
+        device = None
+    expected = proof_by_hash(_NOBODY if device is None else device.token_hash, secret)
+    right = hmac.compare_digest(expected, renewal.proof)
+    if device is None or not right or device.space != space.key or device.revoked_at is not None:
+        return None
+    return device
 
 
 def authenticate(store: Reads, token: str) -> tuple[Space, DeviceRow]:
@@ -88,7 +104,7 @@ def authenticate(store: Reads, token: str) -> tuple[Space, DeviceRow]:
         device_id = b""
     device = store.device(device_id)
     # Compared also where there is no such device, so that the time taken does not tell.
-    right = hmac.compare_digest(_hash(token), _NOBODY if device is None else device.token_hash)
+    right = hmac.compare_digest(secret_hash(token), _NOBODY if device is None else device.token_hash)
     if device is None or not right:
         raise NotAuthorised(
             "the hub does not know this device's token; tie the folder again with a new invite: syncd init"

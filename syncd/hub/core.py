@@ -18,6 +18,7 @@ from syncd.hub.sqlite_store import DATABASE, SqliteStore
 from syncd.hub.store import BlobStore, DeviceRow, Space, Store
 from syncd.hub.upkeep import HISTORY_RETENTION, GcReport, Upkeep, VerifyReport
 from syncd.model.errors import Usage
+from syncd.model.renewal import Renewal
 from syncd.ports import Chance, Clock
 
 
@@ -114,10 +115,12 @@ class Hub:
             found = auth.find_space(change, space)
             return auth.invite(change, found, self.clock.now(), ttl, self.chance)
 
-    def enroll(self, secret: str, device_name: str) -> Enrolled:
-        """Use up an invite for a new device; raises NotAuthorised for a wrong, used or expired one."""
+    def enroll(self, secret: str, device_name: str, renewal: Renewal | None = None) -> Enrolled:
+        """Use up an invite for a new device; raises NotAuthorised for a wrong, used or expired one.
+
+        A device that *renewal* proves to be the same one is shut out in the same transaction."""
         with self.store.write() as change:
-            space, device, token = auth.enroll(change, secret, device_name, self.clock.now(), self.chance)
+            space, device, token = auth.enroll(change, secret, device_name, renewal, self.clock.now(), self.chance)
         return Enrolled(token, device.device_id.hex(), self._hub_id, space.space_id.hex(), space.name, device.name)
 
     def authenticate(self, token: str) -> Session:

@@ -252,11 +252,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The trash was tended. *late* are conflicted copies made from late writes."""
+    """The trash was tended. *late* are conflicted copies made from late writes; *held* entries somebody has open for
+    writing: they are to be looked at again before long."""
 
     late: tuple[Displaced, ...]
     dropped: int
     bytes_kept: int
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

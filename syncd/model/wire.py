@@ -116,11 +116,15 @@ class FaultReply(msgspec.Struct, frozen=True):
     detail: str
 
 
-class EnrollRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An invite's secret, and what the new device wants to be called."""
+class EnrollRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An invite's secret, and what the new device wants to be called.
+
+    A device that was here before names the one it *replaces* (its id, hex) with a *proof* (`model.renewal`)."""
 
     secret: str
     device: str
+    replaces: str = ""
+    proof: bytes = b""
 
 
 class Enrolled(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Words for people: how a number of bytes is said in one line. Knows nothing of terminals."""
+"""Words for people: how a number of bytes, or of things, is said in one line. Knows nothing of terminals."""
 
 
 def size(count: float) -> str:
@@ -10,3 +10,8 @@ def size(count: float) -> str:
         if count < 1023.5 or unit == "TiB":
             return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
     raise AssertionError(count)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Return ``1 file`` or ``1,234 files``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

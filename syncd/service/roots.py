@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 RECORD: Final = "root.json"
+DOUBTED: Final = -1
+"""An inode no folder has: whatever folder is found is a copy, read again in full, with every delete held (P8)."""
 
 
 class RootRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one root, whatever happens to the database.
 
     *remote* is the address without a secret (``syncd://host:port/space``), *pin* the hub's certificate fingerprint.
-    *holds* are undecided groups: reason to node ids (hex). *dev* and *ino* identify the folder as it was tied.
+    *holds* are undecided groups: reason to node ids (hex). *dev* and *ino* identify the folder as it was tied; *ino* is
+    0 when that is not known, DOUBTED until the engine has read a folder that was marked anew.
     """
 
     id: str
@@ -86,6 +89,19 @@ class RootFolder:
         return self.base / "socket"
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of all roots: *records* of those that can be read, *problems* (lines) of those that cannot."""
+
+    records: list[RootRecord]
+    problems: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise Corrupt with the first problem, if there is one."""
+        if self.problems:
+            raise Corrupt(self.problems[0])
+
+
 @dataclass(slots=True)
 class Roots:
     """All roots below one state folder."""
@@ -103,12 +119,28 @@ class Roots:
 
     def all(self) -> list[RootRecord]:
         """Return every root, ordered by path; raises Corrupt, naming the file, when one cannot be read."""
+        found = self.survey()
+        found.check()
+        return found.records
+
+    def survey(self) -> "Survey":
+        """Return every root that can be read, ordered by path, and one line for each that cannot."""
+        records: list[RootRecord] = []
+        problems: list[str] = []
         try:
             names = sorted(os.listdir(self.base))
         except FileNotFoundError:
-            return []
-        records = [self.load(name) for name in names if (self.base / name / RECORD).is_file()]
-        return sorted(records, key=lambda record: record.path)
+            names = []
+        for name in names:
+            try:
+                if (self.base / name / RECORD).is_file():
+                    records.append(self.load(name))
+            except Corrupt as error:
+                problems.append(str(error))
+            except OSError as error:
+                why = (error.strerror or str(error)).lower()
+                problems.append(f"{self.base / name / RECORD}: cannot be read ({why}): check its permissions")
+        return Survey(sorted(records, key=lambda record: record.path), tuple(problems))
 
     def load(self, root_id: str) -> RootRecord:
         """Return one root; raises Corrupt when root.json cannot be understood."""
@@ -151,22 +183,31 @@ class Roots:
 
     def owner(self, path: Path) -> RootRecord | None:
         """Return the root that *path* is, or lies in (the path may not exist any more)."""
-        real = resolved(path)
-        for record in self.all():
+        real, found = resolved(path), self.survey()
+        for record in found.records:
             if real == Path(record.path) or Path(record.path) in real.parents:
                 return record
+        found.check()  # it may be in one that cannot be read
         return None
 
     def tied(self, path: Path) -> RootRecord | None:
         """Return the root that *path* itself is."""
-        real = resolved(path)
-        return next((record for record in self.all() if record.path == os.fspath(real)), None)
+        real, found = resolved(path), self.survey()
+        for record in found.records:
+            if record.path == os.fspath(real):
+                return record
+        found.check()  # it may be one that cannot be read
+        return None
 
     def select(self, paths: tuple[str, ...]) -> list[RootRecord]:
-        """Return the roots named by *paths* (any path inside a root names it), or all; raises Usage when none."""
-        everything = self.all()
+        """Return the roots named by *paths* (any path inside a root names it), or all; raises Usage when none.
+
+        One that cannot be read stops no other: it is left out of all (see ``survey``), and raised when it is named."""
+        found = self.survey()
+        everything = found.records
         if not paths:
             if not everything:
+                found.check()
                 raise Usage("no folder is tied yet: run `syncd init FOLDER --remote INVITE`, or `syncd up`")
             return everything
         chosen = []
@@ -187,7 +228,10 @@ class Roots:
         state = resolved(self.state)
         if real == state or real in state.parents or state in real.parents:
             raise Usage(f"{shown(str(real))}: holds or lies in syncd's own state ({state}); choose another folder")
-        check_root(os.fspath(real), [record.path for record in self.all() if record.path != os.fspath(real)])
+        found = self.survey()
+        if all(record.path != os.fspath(real) for record in found.records):
+            found.check()  # a new one might hold, or lie in, one that cannot be read
+        check_root(os.fspath(real), [record.path for record in found.records if record.path != os.fspath(real)])
         return real
 
 

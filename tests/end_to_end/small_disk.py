@@ -47,6 +47,11 @@ def _permitted(mount: str) -> bool:
         return False
 
 
+def possible() -> bool:
+    """Return whether disks that can be filled may be made here."""
+    return sys.platform == "linux" and _permitted("true")
+
+
 def fill(path: Path) -> None:
     """Write to *path* until nothing more is accepted."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,6 +1,9 @@
 """A hub that asks for patience, answers slowly, or does not know the token: what a device does, and what it says."""
 
+import random
 import re
+
+import pytest
 
 from tests.end_to_end.harness import Device, World
 from tests.end_to_end.processes import until
@@ -85,3 +88,42 @@ def test_a_wrong_token_is_one_line_that_says_what_to_do(world: World) -> None:
     a.init(world.hub.invite())
     a.start()
     world.check_all()
+
+
+BAD_LINES = [
+    pytest.param({"swallow": 2}, id="answers are swallowed after the hub has done it"),
+    pytest.param({"cut_answers": 2}, id="answers end in the middle"),
+    pytest.param({"cut_requests": 2}, id="requests end in the middle"),
+    pytest.param({"down": True}, id="the line is cut"),
+]
+
+
+@pytest.mark.parametrize("weather", BAD_LINES)
+def test_p4_a_bad_line_makes_nothing_twice_and_no_copy(world: World, weather: dict[str, int]) -> None:
+    with proxied(world.hub.port) as proxy:
+        a, b = through(world, proxy, "a"), world.device("b")
+        a.write("edited.txt", "before")
+        a.write("moved.txt", "moved")
+        a.write("removed.txt", "removed")
+        world.settle()
+        proxy.weather = Weather(**weather)
+        proxy.sever()
+        a.write("edited.txt", "after")
+        a.rename("moved.txt", "folder/moved.txt")
+        a.remove("removed.txt")
+        a.write("folder/large.bin", random.Random(1).randbytes(300_000))
+        b.write("from b.txt", "from b" * 1000)
+        if proxy.weather.down:
+            until(lambda: not (a.live() or {}).get("remote_online", True), "a knows that its line is cut")
+            proxy.clear()
+        world.settle()
+        assert proxy.weather.swallow + proxy.weather.cut_answers + proxy.weather.cut_requests < 2, "it was a bad line"
+        assert b.read("edited.txt") == "after"
+        assert a.read("from b.txt") == "from b" * 1000
+        assert not a.copies() + b.copies()
+        said = world.hub.rows(
+            "SELECT name, COUNT(*) FROM entry WHERE deleted = 0 GROUP BY parent_id, name, hash HAVING COUNT(*) > 1"
+        )
+        assert not said, "nothing was committed twice"
+        proxy.clear()
+        world.check_all()

@@ -93,6 +93,20 @@ def test_p8_what_was_done_within_the_window_counts_and_then_no_more(make_world: 
     assert held(ann) == [(Side.REMOTE, 30)]
 
 
+def test_p12_a_group_that_grows_keeps_its_reason_true_and_is_logged_once(make_world: Make) -> None:
+    world = make_world("ann", "bob", settings=GUARDED)
+    ann, _bob = world.devices
+    fill(ann, 300)
+    world.settle()
+    for first, last in ((0, 120), (120, 200), (200, 270)):
+        for number in range(first, last):
+            ann.remove(f"folder/{number:04}")
+        ann.wait(expect=3)
+    (group,) = ann.db.decisions.undecided()
+    assert (group.undecided, group.reason[:4]) == (270, "270 ")
+    assert [event for event, _ in ann.log].count("a mass change is held until you decide") == 1
+
+
 def test_p8_a_restored_copy_is_read_whole_and_every_delete_held_until_a_person_decides(make_world: Make) -> None:
     world = make_world("ann", "bob")
     ann, bob = world.devices

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from syncd.model.job import LookJob, PollJob, ProveJob
-from syncd.model.observation import Ask, Hints, PullFailed, PullFault, Verb
+from syncd.model.observation import Ask, Hints, PollEnded, PullFailed, PullFault, Verb
 from syncd.model.op import OpState
 from tests.engine.world import Device, World
 
@@ -20,6 +20,22 @@ def idle(device: Device) -> None:
         else:
             return
     raise AssertionError(device.doings())
+
+
+def test_a_poll_that_rings_nothing_still_pulls(make_world: Make) -> None:
+    """A ring that got lost delays a change until the poll ends, and no longer: every poll's end is a periodic pull."""
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    world.settle()
+    ann.write("new", "told of by no ring")
+    ann.wait()
+    idle(bob)
+    assert not bob.path("new").exists()
+    poll = next(job for job in bob.jobs if isinstance(job, PollJob))
+    bob.jobs.remove(poll)
+    bob.deadline = bob.engine.step([PollEnded(poll, changed=False)])
+    idle(bob)
+    assert bob.read("new") == "told of by no ring"
 
 
 def test_an_op_that_is_due_and_cannot_leave_keeps_nobody_awake(make_world: Make) -> None:

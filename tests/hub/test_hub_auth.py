@@ -6,6 +6,7 @@ import pytest
 
 from syncd.hub.core import Hub
 from syncd.model.errors import NotAuthorised, Usage
+from syncd.model.renewal import Renewal, proof_of
 from tests.hub.conftest import DAY
 
 
@@ -214,3 +215,58 @@ def test_closing_lets_waiters_go(world, one):
     waiter.join(10)
     assert not waiter.is_alive()
     assert ended.is_set()
+
+
+def _renewal(enrolled, secret):
+    return Renewal(enrolled.device_id, proof_of(enrolled.token, secret))
+
+
+def test_renewing_keeps_the_name_and_shuts_out_the_old_token(world):
+    world.hub.create_space("home")
+    before = world.hub.enroll(world.hub.invite("home"), "second")
+    session = world.hub.authenticate(before.token)
+    for _ in range(2):
+        secret = world.hub.invite("home")
+        after = world.hub.enroll(secret, "second", _renewal(before, secret))
+        assert after.device == "second"
+        assert world.hub.authenticate(after.token).identify().device == "second"
+        with pytest.raises(NotAuthorised, match="revoked"):
+            world.hub.authenticate(before.token)
+        before = after
+    with pytest.raises(NotAuthorised, match="revoked"):
+        session.identify()
+    assert [row.name for row in world.hub.devices("home") if row.revoked_at is None] == ["second"]
+
+
+def test_renewing_under_another_name_shuts_out_the_old_token_all_the_same(world, one):
+    secret = world.hub.invite("home")
+    after = world.hub.enroll(secret, "desk", Renewal(one.device_id, proof_of(one.token, secret)))
+    assert [row.name for row in world.hub.devices("home") if row.revoked_at is None] == [after.device] == ["desk"]
+
+
+@pytest.mark.parametrize(
+    "what", ["another secret", "another token", "no proof", "no device", "nonsense", "other space"]
+)
+def test_p10_who_cannot_prove_the_old_token_revokes_nobody(world, one, what):
+    world.hub.create_space("elsewhere")
+    secret = world.hub.invite("elsewhere" if what == "other space" else "home")
+    right = proof_of(one.token, secret)
+    renewal = {
+        "another secret": Renewal(one.device_id, proof_of(one.token, world.hub.invite("home"))),
+        "another token": Renewal(one.device_id, proof_of(world.device(name="x").token, secret)),
+        "no proof": Renewal(one.device_id, b""),
+        "no device": Renewal("00" * 16, right),
+        "nonsense": Renewal("\udc80 not hex", right),
+        "other space": Renewal(one.device_id, right),
+    }[what]
+    enrolled = world.hub.enroll(secret, "laptop", renewal)
+    assert enrolled.device == ("laptop" if what == "other space" else "laptop 2")
+    assert one.session.identify().device == "laptop"
+
+
+def test_p10_a_bad_invite_revokes_nobody(world, one):
+    used = world.hub.invite("home")
+    world.hub.enroll(used, "other")
+    with pytest.raises(NotAuthorised, match="used before"):
+        world.hub.enroll(used, "laptop", Renewal(one.device_id, proof_of(one.token, used)))
+    assert one.session.identify().device == "laptop"

@@ -198,6 +198,12 @@ class World(Rows):
     def _remote_move(self, op: Op, node: Node) -> None:
         steps = {m.node: (m.base, m.place) for m in op.group} or {op.node: (op.base, op.place)}
         assert len(steps) == max(1, len(op.group)), "a node twice in one group"
+        if op.expected is not None:  # the sender looks for it here, under the name it is to have there
+            local = node.local
+            if not isinstance(local, Present) or local.place != op.place or node.fingerprint is None:
+                raise Stale("not here under that name")
+            if node.fingerprint.ino != op.expected.ino:
+                raise Stale("another one is here")
         for key, (base, place) in steps.items():
             row = self.rows.get(key)
             if row is None or not isinstance(row.remote, Present) or row.remote.version != base:

@@ -5,11 +5,15 @@ One thread plays all of them, so that the ledger has one writer; processes come 
 
 import random
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.end_to_end.harness import Device
 
 SIZES = (20, 20, 20, 3_000, 3_000, 70_000, 400_000)
+PAUSES = (0.0, 0.01, 0.05, 0.2)
+"""Seconds between what people do."""
+
 SHARED = "shared"
 SHARED_FILES = 6
 
@@ -99,10 +103,10 @@ class Person:
 
 
 class Load:
-    """People who work without a pause, until stopped."""
+    """People who work without a rest, until stopped."""
 
-    def __init__(self, people: list[Person], luck: random.Random) -> None:
-        self._people, self._luck = people, luck
+    def __init__(self, people: Sequence[Person], luck: random.Random, pauses: tuple[float, ...] = PAUSES) -> None:
+        self._people, self._luck, self._pauses = people, luck, pauses
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="people")
         self._failure: BaseException | None = None
@@ -120,7 +124,7 @@ class Load:
 
     def _work(self) -> None:
         try:
-            while not self._stop.wait(self._luck.choice((0.0, 0.01, 0.05, 0.2))):
+            while not self._stop.wait(self._luck.choice(self._pauses)):
                 for _ in range(self._luck.choice((1, 1, 3, 12))):
                     self._luck.choice(self._people).act()
                     self.done += 1

@@ -1,7 +1,8 @@
 """kill -9 of daemons and hub at random moments under load: nothing is lost, all converge, no spurious conflict (P1-P4).
 
-SYNCD_KILLS chooses how many kills (the short form in `make test` uses a few, `make kill200` two hundred), SYNCD_SEED
-which schedule. Real processes are not deterministic: a seed repeats what people do and who is killed, not every race.
+SYNCD_KILLS chooses how many kills (two hundred, unless given; `test_chaos` has the short form for `make test`),
+SYNCD_SEED which schedule. Real processes are not deterministic: a seed repeats what people do and who is killed, not
+every race.
 """
 
 import os
@@ -13,22 +14,19 @@ from collections.abc import Callable
 import pytest
 
 from syncd.model.conflict import original_name
-from tests.end_to_end.harness import CONFIG, Device, World
+from tests.end_to_end.harness import Device, World
+from tests.soak.mishaps import UNGUARDED
 from tests.soak.people import SHARED, Load, Person
 
 SEED = int(os.environ.get("SYNCD_SEED", "1"))
 KILLS = int(os.environ.get("SYNCD_KILLS", "200"))
-FEW = 10
 KILLS_A_ROUND = 25
 PAUSES = ((0.0, 0.3), (0.3, 1.5), (1.0, 3.0))
-UNGUARDED = CONFIG.replace("[guard]\n", "[guard]\nnodes = 1000000\nshare = 1.0\nshare_at_least = 1000000\n")
-"""So much work in ten minutes looks like a mass change, and would be held (P8); that has tests of its own."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
 
 
-@pytest.mark.parametrize("kills", [pytest.param(FEW, id="few"), pytest.param(KILLS, id="many", marks=pytest.mark.soak)])
-def test_p4_one_device_edits_and_no_conflicted_copy_ever_appears(world: World, kills: int) -> None:
+def test_p4_one_device_edits_and_no_conflicted_copy_ever_appears(world: World) -> None:
     a, b = devices(world)
     people = [Person(a, "work", random.Random(SEED), shares=False)]
 
@@ -36,16 +34,15 @@ def test_p4_one_device_edits_and_no_conflicted_copy_ever_appears(world: World, k
         assert not a.copies(), a.copies()
         assert not b.copies(), b.copies()
 
-    soak(world, people, kills, check)
+    soak(world, people, KILLS, check)
 
 
-@pytest.mark.parametrize("kills", [pytest.param(FEW, id="few"), pytest.param(KILLS, id="many", marks=pytest.mark.soak)])
-def test_p4_two_devices_edit_and_each_edit_makes_at_most_one_copy(world: World, kills: int) -> None:
+def test_p4_two_devices_edit_and_each_edit_makes_at_most_one_copy(world: World) -> None:
     people = [
         Person(device, f"home of {device.name}", random.Random(f"{SEED} {device.name}"), shares=True)
         for device in devices(world)
     ]
-    soak(world, people, kills, lambda: check_copies(people))
+    soak(world, people, KILLS, lambda: check_copies(people))
 
 
 def check_copies(people: list[Person]) -> None:
