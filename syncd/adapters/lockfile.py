@@ -4,6 +4,7 @@ The kernel gives the lock back when its process ends, however it ends; the file 
 removed name could be locked twice.
 """
 
+import contextlib
 import fcntl
 import os
 import time
@@ -67,7 +68,8 @@ def _acquired(path: str, pid: int | None) -> Lock | None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(fd, 0)  # what is in it may be of an owner that was killed
         if pid is not None:
-            os.pwrite(fd, b"%d\n" % pid, 0)
+            with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only its owner has no name
+                os.pwrite(fd, b"%d\n" % pid, 0)
     except BlockingIOError:
         os.close(fd)
         return None

@@ -168,8 +168,15 @@ def gc(data: str | None, keep_days: float | None) -> int:
     """
     with _opened(data_path(data)) as core:
         report = core.gc() if keep_days is None else core.gc(keep_days * 86400.0)
-    removed = f"{count(report.versions, 'version')}, {count(report.chunks, 'chunk')}"
-    say(f"removed {removed}: {size(report.bytes_freed)} freed")
+    removed = [
+        count(number, one)
+        for number, one in ((report.versions, "version"), (report.tombstones, "tombstone"), (report.chunks, "chunk"))
+        if number
+    ]
+    say(f"removed {', '.join(removed) or 'nothing'}")
+    if report.bytes_freed:
+        gone = count(report.containers, "container")
+        say(f"{size(report.bytes_freed)} freed: {gone} removed, and what was still needed of them packed anew")
     return 0
 
 

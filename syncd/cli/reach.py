@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from syncd.cli.render import one_line
 from syncd.control import client
 from syncd.service import folders
 from syncd.service.roots import RootRecord, Roots
 
+_LEFT_OUT = "syncd.roots left out"
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -24,9 +26,21 @@ def json_option() -> Decorator:
 
 
 def chosen(roots: tuple[str, ...] | str | None) -> list[RootRecord]:
-    """Return the roots a person named, or all."""
+    """Return the roots a person named, or all. Of all, one that cannot be read is said and left out: see ``worst``."""
     paths = (roots,) if isinstance(roots, str) else tuple(roots or ())
-    return Roots().select(paths)
+    found = Roots()
+    records = found.select(paths)
+    if not paths:
+        for problem in found.survey().problems:
+            click.echo(f"syncd: {one_line(problem)}", err=True)
+            click.get_current_context().meta[_LEFT_OUT] = True
+    return records
+
+
+def left_out() -> int:
+    """Return 1 when ``chosen`` left a root out in this command, else 0."""
+    context = click.get_current_context(silent=True)
+    return 1 if context is not None and context.meta.get(_LEFT_OUT) else 0
 
 
 def socket_of(record: RootRecord) -> Path:
@@ -52,5 +66,8 @@ def live(record: RootRecord) -> dict[str, Any] | None:
 
 
 def worst(codes: list[int]) -> int:
-    """Return the exit code for several roots: failed before late before waiting before fine."""
-    return next((code for code in (1, 4, 3, 2) if code in codes), 0)
+    """Return the exit code for several roots: failed before late before waiting before fine.
+
+    A root that could not even be read has failed."""
+    found = [*codes, left_out()]
+    return next((code for code in (1, 4, 3, 2) if code in found), 0)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.model.path import shown
-from syncd.model.words import size
+from syncd.model.words import count, size
 
 if TYPE_CHECKING:
     from syncd.model.status import LiveStatus
 
 
 __all__ = [
-    "Ink", "ago", "ahead", "colourful", "columns", "count", "moment", "one_line", "paint", "progress_line",
+    "Ink", "ago", "ahead", "colourful", "columns", "count", "moment", "one_line", "op_words", "paint", "progress_line",
     "progress_text", "say", "say_json", "size", "span",
 ]  # fmt: skip
 
@@ -91,7 +91,7 @@ def ago(at: float, now: float | None = None) -> str:
 def ahead(at: float, now: float | None = None) -> str:
     """Return how far ahead *at* is."""
     left = at - (time.time() if now is None else now)
-    return "now" if left < 1 else f"in {span(left)}"
+    return "at once" if left < 1 else f"in {span(left)}"
 
 
 def moment(at: float) -> str:
@@ -99,9 +99,9 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """Return ``1 file`` or ``1,234 files``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def op_words(op_type: object) -> str:
+    """Return an op's type as every command says it: ``remote mkdir``."""
+    return str(op_type).replace("_", " ")
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: int = 2) -> list[str]:
@@ -147,5 +147,5 @@ def progress_text(live: "LiveStatus") -> str:
     if live.running:
         op = live.running[0]
         share = f" {100 * op.bytes_done // op.bytes_total} %" if op.bytes_total else ""
-        parts.append(f"{op.type.replace('_', ' ')} {op.path}{share}")
+        parts.append(f"{op_words(op.type)} {op.path}{share}")
     return ", ".join(parts)

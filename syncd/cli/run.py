@@ -53,7 +53,7 @@ def run(
         from syncd.service.roots import Roots
         from syncd.service.running import run_until_stopped
 
-        return run_until_stopped(Roots(), records, settings)
+        return max(run_until_stopped(Roots(), records, settings), reach.left_out())
     deadline = None if timeout is None else time.monotonic() + timeout
     ended: list[dict[str, Any]] = []
     for record in records:

@@ -1,5 +1,6 @@
 """`syncd status` and `syncd wait`: what is in sync, what is not, why, and what happens next (P12)."""
 
+import contextlib
 import time
 from collections import Counter
 from typing import Any
@@ -7,22 +8,20 @@ from typing import Any
 import click
 
 from syncd.cli import reach
-from syncd.cli.render import Ink, ago, ahead, columns, count, paint, say, say_json, size, span
+from syncd.cli.render import Ink, ago, ahead, columns, count, op_words, paint, say, say_json, size, span
 from syncd.control.client import NoDaemon
-from syncd.model.errors import Offline, SyncdError, Usage
-from syncd.model.node import Reason, Tree
+from syncd.model.errors import Offline, Refused, SyncdError, Usage
 from syncd.model.op import needs_help
 from syncd.model.path import shown
+from syncd.model.status import Phase
+from syncd.service.mends import LOST_DATABASE, mend_of, mend_of_name
 from syncd.service.roots import RootRecord, Roots
 
 SHOWN = 20
+LISTED = 1000
+"""How many entries of a kind a script gets; a person is shown a few of each."""
 ALIKE_SHOWN = 3
 """How many entries with one and the same reason are shown."""
-_MEND = {
-    Reason.UNREADABLE.value: "give yourself the right to read it",
-    Reason.OTHER_FILE_SYSTEM.value: "tie it as a folder of its own, if it is to be synced",
-}
-"""What a person can do about what is not synced here."""
 _INK = {"in sync": Ink.GOOD, "offline": Ink.WAIT, "paused": Ink.WAIT, "stopped": Ink.BAD}
 
 
@@ -42,7 +41,7 @@ def status(roots: tuple[str, ...], as_json: bool, watch: bool) -> int:
         raise Usage("--watch and --json do not go together: call `syncd status --json` repeatedly")
     if watch:
         return _watch(records)
-    found = [gather(record) for record in records]
+    found = [gather(record, LISTED if as_json else SHOWN + 1) for record in records]
     if as_json:
         say_json({"roots": found})
     else:
@@ -89,8 +88,10 @@ def waited(record: RootRecord, timeout: float | None) -> tuple[int, str]:
 # --- gathering --------------------------------------------------------------------------------------------------
 
 
-def gather(record: RootRecord) -> dict[str, Any]:
-    """Return everything status says of a root, as plain values; what cannot be read says so in ``problem``."""
+def gather(record: RootRecord, limit: int = SHOWN + 1) -> dict[str, Any]:
+    """Return everything status says of a root, as plain values; what cannot be read says so in ``problem``.
+
+    At most *limit* entries of each list."""
     from syncd.db.views import open_view  # SQLite is not needed to say "no folder is tied"
 
     found: dict[str, Any] = {
@@ -107,22 +108,36 @@ def gather(record: RootRecord) -> dict[str, Any]:
             found["daemon"], found["live"] = reply["pid"], reply["live"]
     except SyncdError as error:
         found["problem"] = str(error)
+    database = Roots().folder(record.id).database
     try:
-        with open_view(str(Roots().folder(record.id).database)) as view, view.moment():
+        if found["daemon"] is not None and not database.exists():
+            raise Refused(f"the database {database} is gone under the daemon: {LOST_DATABASE}")
+        with open_view(str(database)) as view, view.moment():
             found.update(_numbers(view.summary()))
-            found["waiting"] = [_op(one) for one in view.blocked(SHOWN)]
+            found["waiting"] = [_op(one, record.path) for one in view.blocked(limit)]
+            reasons = {str(group.side): group.reason for group in view.groups() if str(group.kind) == "held"}
+            for op in found["waiting"]:
+                if op["held"]:  # its own words are of the moment it was held, and the group has grown since
+                    op["why"] = reasons.get(op["side"], op["why"])
             found["stuck"] = sum(op["stuck"] for op in found["waiting"])
             found["unsynced"] = [
-                *({"path": f"{d}/{e.name}" if d != "." else e.name, "why": e.reason, "detail": e.detail}
-                  for d, e in view.held(SHOWN)),
-                *({"path": path, "why": reason.value, "detail": getattr(node.local, "detail", "")}
-                  for reason in (Reason.UNREADABLE, Reason.OTHER_FILE_SYSTEM, Reason.BUSY, Reason.HELD)
-                  for path, node in view.unknown(Tree.LOCAL, reason, SHOWN)),
-                *({"path": path, "why": Reason.HELD.value, "detail": getattr(node.remote, "detail", "")}
-                  for path, node in view.unknown(Tree.REMOTE, Reason.HELD, SHOWN)),
+                {"path": one.path, "why": one.why, "detail": one.detail,
+                 "mend": mend_of_name(one.why, f"{shown(record.path)}/{one.path}", in_the_way=one.in_the_way)}
+                for one in view.not_synced(limit)
             ]  # fmt: skip
     except SyncdError as error:
         found["problem"] = found["problem"] or str(error)
+    return of_one_moment(found)
+
+
+def of_one_moment(found: dict[str, Any]) -> dict[str, Any]:
+    """Return *found* with a phase that fits its numbers.
+
+    The daemon answered first and the database was read after it: where both disagree, work began in between.
+    """
+    live, ops = found["live"], found.get("ops", {})
+    if live is not None and live["phase"] == Phase.IN_SYNC and (ops.get("ready") or ops.get("running")):
+        found["live"] = {**live, "phase": str(Phase.SYNCING), "why": "", "since": 0.0}
     return found
 
 
@@ -140,24 +155,32 @@ def _numbers(summary: Any) -> dict[str, Any]:
     }
 
 
-def _op(one: Any) -> dict[str, Any]:
+def _op(one: Any, root: str) -> dict[str, Any]:
     queued = one.queued
     return {
         "path": one.path,
         "op": str(queued.op.type),
+        "side": str(queued.op.side),
+        "held": queued.error_class == "held",
         "state": str(queued.state),
         "attempts": queued.attempts,
         "next_at": queued.next_at,
         "stuck": needs_help(queued.attempts, queued.error_class),
+        "mend": mend_of(queued.error_class, f"{shown(root)}/{one.path}"),
         "why": queued.last_error or ", ".join(str(wait.kind) for wait in queued.op.waits),
     }
 
 
 def waits(root: dict[str, Any]) -> bool:
     """Return whether something waits for a person."""
-    ops = root.get("ops", {})
+    ops, live = root.get("ops", {}), root.get("live") or {}
     return bool(
-        root.get("conflicts") or root.get("held_groups") or root.get("stuck") or ops.get("failed") or ops.get("blocked")
+        live.get("phase") == "stopped"
+        or root.get("conflicts")
+        or root.get("held_groups")
+        or root.get("stuck")
+        or ops.get("failed")
+        or ops.get("blocked")
     )
 
 
@@ -201,15 +224,15 @@ def lines_of(root: dict[str, Any]) -> list[str]:
             lines += [f"    {shown(path)}" for path in live["unwatched"][:5]]
         for path, since in live.get("busy", ()):
             lines.append(f"  {path} is being written, and did not rest since {ago(since)}: it travels once it does")
-    lines += _listed("waiting", root.get("waiting", []), "op")
-    lines += _listed("not synced here", root.get("unsynced", []), None)
+    lines += _listed("waiting", root.get("waiting", []), "op", "`syncd plan --queue`")
+    lines += _listed("not synced here", root.get("unsynced", []), None, "`syncd status --json`")
     return lines
 
 
 def _phase(root: dict[str, Any]) -> str:
     live = root["live"]
     if live is None:
-        return paint("paused" if root["paused"] else "", Ink.WAIT)
+        return paint("paused, and no daemon runs" if root["paused"] else "no daemon runs", Ink.WAIT)
     phase = str(live["phase"])
     if waits(root) and _idle(root):  # nothing moves, but not everything is the same on both sides
         return paint("waits for you", Ink.WAIT, bold=True)
@@ -241,8 +264,9 @@ def _work(root: dict[str, Any]) -> str:
         # A daemon from before these fields may still run.
         rates = {way: live.get(f"rate_{way}", 0) for way in ("up", "down")}
         parts += [f"{size(rate)}/s {way}" for way, rate in rates.items() if rate >= 1]
-        if live.get("seconds_left") is not None:
-            parts.append(f"about {span(live['seconds_left'])} left")
+        # Without anything at work the rest waits: for a time, for space, for a person; nobody knows for how long.
+        if live.get("seconds_left") is not None and live["running"]:
+            parts.append(f"{'' if live['seconds_left'] < 1 else 'about '}{span(live['seconds_left'])} left")
     return ", ".join(parts)
 
 
@@ -251,11 +275,12 @@ def _running(live: dict[str, Any]) -> list[str]:
     for op in live["running"]:
         done, total = op["bytes_done"], op["bytes_total"]
         share = f"{100 * done // total:3d} %  {size(done)} of {size(total)}" if total else ""
-        rows.append([str(op["type"]).replace("_", " "), share, op["path"]])
+        rows.append([op_words(op["type"]), share, op["path"]])
     return columns(rows, indent=4)
 
 
-def _listed(title: str, entries: list[dict[str, Any]], kind: str | None) -> list[str]:
+def _listed(title: str, entries: list[dict[str, Any]], kind: str | None, more: str) -> list[str]:
+    """Return what is said of *entries*; *more* is the command that shows all of them."""
     if not entries:
         return []
     rows, alike, left = [], Counter[str](), 0
@@ -265,12 +290,12 @@ def _listed(title: str, entries: list[dict[str, Any]], kind: str | None) -> list
             left += 1
             continue
         why = entry["why"] + (f" ({entry['detail']})" if entry.get("detail") else "")
-        why += f": {_MEND[entry['why']]}" if not kind and entry["why"] in _MEND else ""
+        why += f": {entry['mend']}" if entry.get("mend") else ""
         if entry.get("next_at") and entry.get("state") != "blocked":  # what is blocked waits for no time
-            why += f", again {ahead(entry['next_at'])}"
-        rows.append([entry[kind].replace("_", " ") if kind else "", entry["path"], shown(why)])
+            why += f", tried again {ahead(entry['next_at'])}"
+        rows.append([op_words(entry[kind]) if kind else "", entry["path"], shown(why)])
     lines = [f"  {title}:", *columns([row if kind else row[1:] for row in rows], indent=4)]
-    return lines if not left and len(entries) < SHOWN else [*lines, "    ... (all of it: syncd plan, or --json)"]
+    return lines if not left and len(entries) <= SHOWN else [*lines, f"    ... (all of it: {more})"]
 
 
 def _watch(records: list[RootRecord]) -> int:
@@ -282,10 +307,10 @@ def _watch(records: list[RootRecord]) -> int:
         found = [gather(record) for record in records]
         return Text.from_ansi("\n\n".join("\n".join(lines_of(root)) for root in found))
 
-    with Live(picture(), console=Console(highlight=False), auto_refresh=False) as display:
-        try:
-            while True:
-                time.sleep(1.0)
-                display.update(picture(), refresh=True)
-        except KeyboardInterrupt:
-            return 0
+    console = Console(highlight=False)
+    # Interrupted is how it ends, also before the first picture is whole.
+    with contextlib.suppress(KeyboardInterrupt), Live(picture(), console=console, auto_refresh=False) as display:
+        while True:
+            time.sleep(1.0)
+            display.update(picture(), refresh=True)
+    return 0

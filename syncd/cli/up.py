@@ -6,15 +6,19 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from syncd.cli.render import Ink, columns, paint, say
+from syncd.model.errors import Transient
 from syncd.model.invite import is_loopback
 from syncd.model.path import shown
 from syncd.service.roots import RootRecord
 from syncd.settings import LogFormat, LogLevel
+
+if TYPE_CHECKING:
+    from syncd.service.hubs import HubData, Served
 
 SPACE: Final = "files"
 
@@ -59,7 +63,7 @@ def up(root: str, log_format: str | None, log_level: str | None) -> int:
         daemons = undo.enter_context(started(roots, [record], settings, stopped))
         address = record.address
         ours = (address.host, address.port) == (served.host, served.port)
-        _welcome(record, data.invite(address.space, served) if ours else None)
+        _welcome(record, _invite(data, address.space, served) if ours else None)
         notify("READY=1", "STATUS=hub and daemon run")
         stopped.wait()
         say("\nstopping ..." if sys.stdout.isatty() else "stopping ...")
@@ -68,6 +72,15 @@ def up(root: str, log_format: str | None, log_level: str | None) -> int:
 
 def _confirmed(what: str) -> bool:
     return sys.stdin.isatty() and click.confirm(f"{what}?", default=False, err=True)
+
+
+def _invite(data: "HubData", space: str, served: "Served") -> str | None:
+    """Return an invite for the next device; none while the disk is full, which is no reason not to run."""
+    try:
+        return data.invite(space, served)
+    except Transient as error:
+        say(f"no invite can be made now: {error}")
+        return None
 
 
 def _welcome(record: RootRecord, invite: str | None) -> None:

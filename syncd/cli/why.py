@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from syncd.cli import reach
-from syncd.cli.render import ago, ahead, columns, moment, paint, say, say_json, size, span
+from syncd.cli.render import ago, ahead, columns, moment, op_words, paint, say, say_json, size, span
 from syncd.model.errors import Usage
-from syncd.model.node import Absent, Present, State, Tree, Unknown
+from syncd.model.node import Absent, Present, Reason, State, Tree, Unknown
 from syncd.model.path import RelPath, shown, shown_path
+from syncd.service.mends import mend_of, mend_of_name
 from syncd.service.roots import Roots
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ HELD_LOOKED_AT: Final = 10_000
 def why(path: str, as_json: bool) -> int:
     """Say why a path is as it is, and what happens next."""
     from syncd.db.views import open_view
+    from syncd.service.unknown import why_unknown
 
     # The last component is not resolved: the question may be about a symlink itself.
     given = Path(os.path.abspath(os.path.expanduser(path)))
@@ -38,15 +40,21 @@ def why(path: str, as_json: bool) -> int:
         held = (
             [] if nodes else [entry for folder, entry in view.held(HELD_LOOKED_AT) if _is_at(folder, entry, relative)]
         )
+        uppers = [view.at_path(relative[:depth]) for depth in range(1, len(relative))]
+        above = [line for there in uppers for line in _above(there, record.path)]
+        unknown = "" if nodes or held else why_unknown(record.path, relative, view)
     if as_json:
         say_json({"root": record.path, "path": shown_path(relative), "nodes": [_as_plain(one) for one in nodes],
+                  "above": above, "unknown": unknown,
                   "activity": [{"at": row.at, "what": row.what, "why": row.why, "outcome": row.outcome}
                                for row in done]})  # fmt: skip
         return 0 if nodes or done else 1
     say(f"{paint(shown_path(relative), bold=True)}  in {shown(record.path)}")
     for one in nodes:
-        for line in _node_lines(one):
+        for line in _node_lines(one, record.path):
             say(line)
+    for line in above:
+        say(f"  {line}")
     for entry in held:
         say(f"  cannot be synced: {entry.detail or entry.reason}")
     owner = _owner(relative)
@@ -54,11 +62,11 @@ def why(path: str, as_json: bool) -> int:
         say(
             f"  beside the SQLite database {shown(owner)} it is a part of it: its content travels inside {shown(owner)}"
         )
-    elif not nodes and not held:
-        say("  syncd knows nothing here: it is ignored, was never there, or was not looked at yet")
+    elif not nodes and not held and not above:
+        say(f"  {unknown}")
     if done:
         say("  what was done:")
-        for line in columns(([ago(row.at), row.what, row.outcome, row.why] for row in done), indent=4):
+        for line in columns(([ago(row.at), op_words(row.what), row.outcome, row.why] for row in done), indent=4):
             say(line)
     return 0 if nodes or done or held else 1
 
@@ -74,25 +82,51 @@ def _owner(relative: RelPath) -> str:
     return next((name.removesuffix(end) for end in ("-wal", "-shm", "-journal") if name.endswith(end)), "")
 
 
-def _node_lines(one: Any) -> list[str]:
+def _above(nodes: list[Any], root: str) -> list[str]:
+    """Return what keeps all below a folder from being synced."""
+    lines = []
+    for one in nodes:
+        state = one.node.local
+        if isinstance(state, Unknown) and state.reason not in (Reason.NOT_LOOKED, Reason.BUSY):
+            path = f"{shown(root)}/{one.path}"
+            mend = mend_of_name(state.reason.value, path, in_the_way=isinstance(one.node.remote, Present))
+            lines.append(f"nothing below {one.path} is synced: it is {_said(state)}" + (f"; {mend}" if mend else ""))
+    return lines
+
+
+def _next(one: Any, root: str) -> list[list[str]]:
+    """Return what happens next to a node, and what keeps it from that."""
+    queued, node = one.queued, one.node
+    if queued is None:
+        return [["next", "nothing to do" if _agree(node) else "to be planned"]]
+    text = op_words(queued.op.type)
+    if one.group is not None:
+        text += f", held in group {one.group.id} until you decide: `syncd approve`"
+        return [["next", text], ["held for", shown(one.group.reason)]]
+    text += f", {'given up: `syncd retry` tries all the same' if queued.state == 'failed' else queued.state}"
+    if queued.op.waits:
+        text += f", waits: {', '.join(sorted({str(wait.kind) for wait in queued.op.waits}))}"
+    if queued.next_at and queued.state != "blocked":
+        text += f", tried again {ahead(queued.next_at)}"
+    rows = [["next", text]]
+    if queued.last_error:
+        mend = mend_of(queued.error_class, f"{shown(root)}/{one.path}")
+        rows.append(["last error", shown(queued.last_error) + (f": {mend}" if mend else "")])
+    return rows
+
+
+def _node_lines(one: Any, root: str) -> list[str]:
     node = one.node
     rows = [
         ["here", _said(node.local)],
         ["remote", _said(node.remote)],
         ["in sync as", _said(node.synced)],
     ]
-    if one.queued is not None:
-        queued = one.queued
-        text = f"{str(queued.op.type).replace('_', ' ')}, {queued.state}"
-        if queued.op.waits:
-            text += f", waits: {', '.join(sorted({str(wait.kind) for wait in queued.op.waits}))}"
-        if queued.next_at:
-            text += f", again {ahead(queued.next_at)}"
-        rows.append(["next", text])
-        if queued.last_error:
-            rows.append(["last error", shown(queued.last_error)])
-    else:
-        rows.append(["next", "nothing to do" if _agree(node) else "to be planned"])
+    if isinstance(node.local, Unknown):
+        path = f"{shown(root)}/{one.path}"
+        mend = mend_of_name(node.local.reason.value, path, in_the_way=isinstance(node.remote, Present))
+        rows += [["mend", mend]] if mend else []
+    rows += _next(one, root)
     rows += [["conflict", f"{row.kind}, number {row.id}: `syncd conflicts`"] for row in one.conflicts]
     return [f"  {node.kind} {one.path}", *columns(rows, indent=4)]
 
@@ -127,6 +161,7 @@ def _as_plain(one: Any) -> dict[str, Any]:
                                            "attempts": queued.attempts, "next_at": queued.next_at,
                                            "last_error": queued.last_error},
         "conflicts": [row.id for row in one.conflicts],
+        "held_group": one.group and one.group.id,
     }  # fmt: skip
 
 
@@ -148,7 +183,7 @@ def activity(roots: tuple[str, ...], as_json: bool, limit: int) -> int:
                    "outcome": row.outcome, "bytes": row.bytes} for at, record, row in rows[:limit]])  # fmt: skip
         return 0
     for line in columns(
-        [moment(at), row.what.replace("_", " "), row.outcome, size(row.bytes) if row.bytes else "",
+        [moment(at), op_words(row.what), row.outcome, size(row.bytes) if row.bytes else "",
          row.path + (paint(f"  {row.why}", dim=True) if row.why else "")]
         for at, _, row in rows[:limit]
     ):  # fmt: skip

@@ -4,6 +4,7 @@ BUSY is not damage (a lost status query must not cost a rebuild), and a damaged 
 it knew can be found out again by looking (P9).
 """
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -63,8 +64,9 @@ class Database:
     ) -> "Database":
         """Open, create or mend the database at *path*, through SQLite's *vfs* of that name (None: the system's own).
 
-        Raises Transient when another process keeps it locked, Refused when its schema is newer than this program or
-        it cannot be opened. A damaged file is set aside (``set_aside``) and an empty one begun (``rebuilt``).
+        Raises Transient when another process keeps it locked, NoSpace when the disk is full, Refused when its schema is
+        newer than this program or it cannot be opened. A damaged file is set aside (``set_aside``) and an empty one
+        begun (``rebuilt``).
         """
         known = shipped_migrations() if migrations is None else migrations
         aside: str | None = None
@@ -126,8 +128,11 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Close the file; after this it needs no recovery."""
-        self._connection.close()
+        """Close the file; after this it needs no recovery.
+
+        Raises NoSpace or Transient when its log could not be put into it: then the next opening does that."""
+        with translated(self._path):
+            self._connection.close()
 
 
 def _open_checked(
@@ -136,6 +141,8 @@ def _open_checked(
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # names of files are private
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # waited out, see ``translated``
         raise Refused(f"{path} cannot be opened ({error.strerror}): check its folder and permissions") from error
     # Only after a crash, or when damage was met: reading a large file whole at every start would be slow.
     examination: str | None = "quick_check" if _size(path + "-wal") > 0 else None

@@ -96,6 +96,11 @@ class Decisions:
         )
         return self._connection.last_insert_rowid()
 
+    def renew(self, group: int, reason: str) -> None:
+        """Give a group the reason it has by now; writes nothing when it has that already."""
+        text = shown_text(reason)
+        self._execute("UPDATE decision_group SET reason = ? WHERE id = ? AND reason <> ?", (text, group, text))
+
     def add(self, group: int, items: Sequence[Item]) -> None:
         """Add *items*; an undecided one that is there already takes the new description, a decided one stays."""
         self._connection.executemany(

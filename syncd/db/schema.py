@@ -3,6 +3,7 @@
 Owns migrations and the copy kept before one. Never reads or writes a row of the trees.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ PRAGMAS: Final[tuple[tuple[str, str, str], ...]] = (
     ("cell_size_check", "ON", "damage is found when a page is read, not when it has spread"),
 )
 
+NO_ROOM: Final = 64 * 1024
+"""Bytes: with less, an error of the disk is taken to come from its being full."""
+
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
@@ -43,11 +47,32 @@ def translated(path: str) -> Iterator[None]:
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise Corrupt(f"{path} is damaged ({error}): restart to rebuild it") from error
     except apsw.FullError as error:
-        raise NoSpace(f"no space left for {path}: free some ({error})") from error
+        raise NoSpace(_full(path)) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace(_full(path)) from error  # root.json, or a mark beside the database, written in a transaction
     except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.AuthError) as error:
+        if _no_room(path):
+            raise NoSpace(_full(path)) from error  # its log could not be made
         raise Refused(f"{path} cannot be opened ({error}): check its folder and permissions") from error
     except apsw.IOError as error:
+        if _no_room(path):
+            raise NoSpace(_full(path)) from error  # SQLite has a code of its own for write() only
         raise Transient(f"{path} cannot be read or written just now ({error})") from error
+
+
+def _full(path: str) -> str:
+    return f"no space left for {path}: free some space, then it goes on by itself"
+
+
+def _no_room(path: str) -> bool:
+    """Return whether the disk of *path* has hardly a block or a name left for this user."""
+    try:
+        found = os.statvfs(os.path.dirname(path) or ".")
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < NO_ROOM or (found.f_files > 0 and found.f_favail == 0)
 
 
 Migration = tuple[int, str]

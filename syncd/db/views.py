@@ -16,7 +16,7 @@ import apsw
 from syncd.db.activity import Activity, ActivityRow, Command, Commands
 from syncd.db.chunks import ChunkReader
 from syncd.db.conflicts import Conflict, Conflicts
-from syncd.db.decisions import Decisions, Group, Item
+from syncd.db.decisions import Decision, Decisions, Group, Item
 from syncd.db.facts import TRASH_BYTES, Held, HeldEntry, Meta
 from syncd.db.nodes import Nodes
 from syncd.db.queue import QueuedOp, QueueReader
@@ -24,7 +24,7 @@ from syncd.db.runs import Run, Runs
 from syncd.db.schema import check_ours, shipped_migrations, translated
 from syncd.db.structure import TreeCounts
 from syncd.model.errors import Refused
-from syncd.model.node import Node, Reason, Tree
+from syncd.model.node import Node, Present, Reason, Tree
 from syncd.model.op import OpState
 from syncd.model.path import NodeKey, RelPath, shown_path
 
@@ -62,12 +62,24 @@ class ShownOp:
 
 @dataclass(frozen=True, slots=True)
 class ShownNode:
-    """A node with its three snapshots, its live op and its conflicts: why it is as it is."""
+    """A node with its three snapshots, its live op and its conflicts: why it is as it is. *group* is the undecided
+    one it is in, None without any."""
 
     path: str
     node: Node
     queued: QueuedOp | None
     conflicts: tuple[Conflict, ...]
+    group: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSynced:
+    """A name that is not synced here, escaped. *in_the_way*: a node that the remote has is meant to be there."""
+
+    path: str
+    why: str
+    detail: str = ""
+    in_the_way: bool = False
 
 
 class View:
@@ -184,6 +196,22 @@ class View:
             nodes = [node for key in keys if (node := self._nodes.node(key)) is not None]
             return [(self._path(node.id), node) for node in nodes]
 
+    def not_synced(self, limit: int = 1000) -> list[NotSynced]:
+        """Return what is not synced here, each name once, with its reason."""
+        reasons = (Reason.UNREADABLE, Reason.OTHER_FILE_SYSTEM, Reason.BUSY, Reason.HELD)
+        wanted = [(Tree.LOCAL, reason) for reason in reasons] + [(Tree.REMOTE, Reason.HELD)]
+        found: dict[str, NotSynced] = {}
+        with self.moment():
+            for tree, reason in wanted:  # nodes first: they know more than the bare name
+                for path, node in self.unknown(tree, reason, limit):
+                    detail = getattr(node.state(tree), "detail", "")
+                    in_the_way = tree is Tree.LOCAL and isinstance(node.remote, Present)
+                    found.setdefault(path, NotSynced(path, reason.value, detail, in_the_way))
+            for folder, entry in self.held(limit):
+                path = entry.name if folder == "." else f"{folder}/{entry.name}"
+                found.setdefault(path, NotSynced(path, entry.reason, entry.detail))
+        return list(found.values())[:limit]
+
     # --- what was done
 
     def runs(self, limit: int = 20) -> list[Run]:
@@ -223,9 +251,16 @@ class View:
                     keys.append(key)
             nodes = [node for key in keys if (node := self._nodes.node(key)) is not None]
             return [
-                ShownNode(self._path(node.id), node, self._queue.live(node.id), tuple(self._conflicts.of_node(node.id)))
+                ShownNode(
+                    self._path(node.id), node, self._queue.live(node.id), tuple(self._conflicts.of_node(node.id)),
+                    self._undecided_group(node.id),
+                )
                 for node in nodes
-            ]
+            ]  # fmt: skip
+
+    def _undecided_group(self, key: NodeKey) -> Group | None:
+        found = self._decisions.standing(key)
+        return self._decisions.get(found[0]) if found is not None and found[1] is Decision.UNDECIDED else None
 
     def locate(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[RelPath, int, int]]:
         """Return (path, offset, size) of pieces in local files (the ChunkCache port); verify each by its hash."""

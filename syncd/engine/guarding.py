@@ -22,11 +22,12 @@ ITEMS_A_STEP = 200
 
 @dataclass(slots=True)
 class Filling:
-    """A group being filled: why, up to which op that was done, and how many were held."""
+    """A group being filled: why, up to which op that was done, how many were held, and whether it is a new one."""
 
     reason: str
     after: int = 0
     count: int = 0
+    opened: bool = False
 
 
 @dataclass(slots=True)
@@ -96,7 +97,11 @@ class Guarding:
             items.append(Item(op.node, "/".join(self.desk.any_path(op.node)), op.what, op.bytes))
             queue.block(op.id, HELD, filling.reason)
         if items:
-            self.desk.db.decisions.add(self._group(side, filling.reason), items)
+            decisions = self.desk.db.decisions
+            filling.opened |= decisions.undecided_of(GroupKind.HELD, side) is None
+            group = self._group(side, filling.reason)
+            decisions.renew(group, filling.reason)  # it may have been opened over fewer of them
+            decisions.add(group, items)
             filling.count += len(items)
         if len(page) == ITEMS_A_STEP:
             filling.after = page[-1].id
@@ -104,6 +109,7 @@ class Guarding:
         del self.filling[side]
         if filling.count:
             self._keep()
+        if filling.opened:  # once a group: a delete that is seen bit by bit fills it in many steps
             self.desk.log(
                 "a mass change is held until you decide",
                 direction=side.value, count=filling.count, why=filling.reason,

@@ -4,11 +4,13 @@ Owns the order in which they start and stop. Decides nothing about files.
 """
 
 import contextlib
+import errno
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, assert_never
@@ -30,7 +32,7 @@ from syncd.engine.desk import EngineSettings, RootFacts
 from syncd.engine.loop import run
 from syncd.execute.runner import Runner
 from syncd.execute.tools import Limits
-from syncd.model.errors import NoSpace, RootGone, SyncdError
+from syncd.model.errors import NoSpace, RootGone, SyncdError, Transient
 from syncd.model.job import (
     ApplyJob,
     Job,
@@ -53,16 +55,17 @@ from syncd.model.observation import (
     Unwatched,
     Verb,
     Watching,
+    Withdraw,
 )
 from syncd.model.path import RelPath
-from syncd.model.status import LiveStatus
+from syncd.model.status import LiveStatus, Phase
 from syncd.observe.canary import prove_watcher
 from syncd.observe.listing import Lister
 from syncd.observe.rules import RulesReader
 from syncd.observe.scan import Looker
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import RootIdentity, Traits, Watcher
-from syncd.service import folders, known_traits
+from syncd.service import folders, known_traits, patience
 from syncd.service.roots import RootKeeper, RootRecord, Roots, write_private
 from syncd.service.tokens import Tokens
 from syncd.settings import Settings
@@ -122,6 +125,17 @@ class _Crew:
         return self._workers.stop(timeout)
 
 
+@dataclass(slots=True)
+class _Life:
+    """All that ends when the engine meets a full disk, and is made anew from the database once there is room (P4)."""
+
+    database: Database
+    inbox: "queue.SimpleQueue[Message | None]" = field(default_factory=queue.SimpleQueue)
+    over: threading.Event = field(default_factory=threading.Event)
+    crew: _Crew | None = None
+    engine: Engine | None = None
+
+
 class Daemon:
     """One root, synced. ``start`` and ``stop`` once each; *on_end* is called when it ends by itself (never on stop)."""
 
@@ -138,6 +152,11 @@ class Daemon:
         self._folder = roots.folder(record.id)
         self._log = structlog.get_logger("syncd").bind(root=record.path)
         self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._switch = threading.Lock()  # held to look at, or change, the next four together
+        self._life: _Life | None = None
+        self._trouble: LiveStatus | None = None
+        self._excuse: BaseException | None = None
+        self._open: dict[int, Ask] = {}
         self._stopping = threading.Event()
         self._halted = threading.Event()
         self._tickets = count(-1, -1)  # negative: our own questions; the control socket's are positive
@@ -168,13 +187,17 @@ class Daemon:
         ticket = next(self._tickets)
         future: Future[Reply] = Future()
         self._asked[ticket] = future
-        self._inbox.put(Ask(ticket, verb, tuple(sorted(arguments.items()))))
+        self._post(Ask(ticket, verb, tuple(sorted(arguments.items()))))
         return future
 
     @property
     def live(self) -> LiveStatus:
-        """What it is doing."""
-        return self._engine.reporter.live
+        """What it is doing; after trouble that trouble, until the engine has taken its first step again."""
+        life, trouble = self._life, self._trouble
+        engine = life.engine if life is not None else None
+        if engine is not None and (trouble is None or engine.reporter.at >= 0):
+            return engine.reporter.live
+        return trouble or LiveStatus()
 
     @property
     def opened(self) -> int:
@@ -188,10 +211,6 @@ class Daemon:
         record = self.record
         assumed = known_traits.recall(self._folder.base)
         self._fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino), assumed=assumed)
-        database = Database.open(str(self._folder.database), clock=clock)
-        undo.callback(database.close)
-        if database.set_aside:
-            self._log.warning("the database was damaged; it was set aside and is rebuilt", kept=database.set_aside)
         self._remote = HubRemote(
             record.address, Tokens(self._roots).get(record.id), expect=(record.hub_id, record.space_id)
         )
@@ -201,7 +220,37 @@ class Daemon:
         self._snapshots = Snapshots(self._fs, SqliteDatabases(), chance, floor)
         self._looker = Looker(self._fs, clock, self._snapshots)
         self._rules = RulesReader(self._fs, clock)
-        self._runner = self._build_runner(clock, chance)
+        self._keeper = RootKeeper(self._roots, record)
+        database: Database | None = None
+        try:
+            database = self._open_database(clock)
+        except NoSpace as error:
+            self._troubled(error)  # no reason not to start: it is waited out like one that comes later
+        try:
+            self._control = self._listen(undo)
+        except BaseException:
+            if database is not None:
+                database.close()
+            raise
+        undo.callback(self._unwatch)
+        thread = threading.Thread(
+            target=self._run, args=(clock, chance, database), name="control-thread", daemon=True
+        )  # fmt: skip
+        undo.callback(self._halt, thread)
+        thread.start()
+
+    def _open_database(self, clock: SystemClock) -> Database:
+        database = Database.open(str(self._folder.database), clock=clock)
+        if database.set_aside:
+            self._log.warning("the database was damaged; it was set aside and is rebuilt", kept=database.set_aside)
+        return database
+
+    def _born(self, database: Database, clock: SystemClock, chance: SystemChance) -> _Life:
+        """Return an engine with workers and an inbox of its own: nothing of an earlier one can reach it."""
+        life = _Life(database)
+        settings = engine_settings(self._settings)
+        record = self._keeper.record
+        self._runner = self._build_runner(clock, chance, life)
         self._facts = RootFacts(
             device=record.device,
             traits=self._traits(),
@@ -209,36 +258,40 @@ class Daemon:
             space_id=record.space_id,
             paused=record.paused,
         )
-        settings = engine_settings(self._settings)
-        workers = self._workers(settings)
-        self._keeper = RootKeeper(self._roots, record)
-        self._engine = Engine(
-            database, clock, chance, workers, settings, self._facts, self._keeper, self._reply, self._say
+        life.crew = self._workers(settings, life.inbox.put)
+        life.engine = Engine(
+            database, clock, chance, life.crew, settings, self._facts, self._keeper, self._reply, self._say
         )
-        self._control = self._listen(undo)
-        undo.callback(self._unwatch)
-        thread = threading.Thread(target=self._run, args=(clock,), name="control-thread", daemon=True)
-        undo.callback(self._halt, workers, thread)
-        thread.start()
+        return life
 
-    def _halt(self, workers: _Crew, thread: threading.Thread) -> None:
+    def _halt(self, thread: threading.Thread) -> None:
         """Let running jobs end while the control thread still records their results, then stop it."""
-        if not workers.stop(WORKERS_STOP):
+        with self._switch:  # stopping is set already: no other life begins after this one
+            life = self._life
+        if life is not None and life.crew is not None and not life.crew.stop(WORKERS_STOP):
             self._log.info("some jobs did not end in time; they are taken up again at the next start")
         self._halted.set()
-        self._inbox.put(None)
+        if life is not None:
+            life.inbox.put(None)
         thread.join(WORKERS_STOP)
 
     def _listen(self, undo: contextlib.ExitStack) -> ControlServer:
         path = folders.socket_path(self.record.id)
         folders.private_dir(path.parent)
-        server = ControlServer(path, self.record.path, lambda: self.live, self._inbox.put)
+        server = ControlServer(path, self.record.path, lambda: self.live, self._post)
         server.start()
         undo.callback(server.stop)
-        write_private(self._folder.socket_note, os.fsencode(path) + b"\n")
+        note, text = self._folder.socket_note, os.fsencode(path) + b"\n"
+        try:
+            if not note.is_file() or note.read_bytes() != text:
+                write_private(note, text)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            note.unlink(missing_ok=True)  # without a note, clients look where the socket usually is
         return server
 
-    def _build_runner(self, clock: SystemClock, chance: SystemChance) -> Runner:
+    def _build_runner(self, clock: SystemClock, chance: SystemChance, life: _Life) -> Runner:
         return Runner(
             self._fs,
             self._remote,
@@ -247,8 +300,8 @@ class Daemon:
             lambda: self.record.device,
             _Pieces(self._folder.database),
             Limits(free_floor_bytes=int(self._settings.disk.free_floor)),
-            self._inbox.put,
-            self._stopping.is_set,
+            life.inbox.put,
+            lambda: self._stopping.is_set() or life.over.is_set(),
             lambda path, directory: self._rules.read().ignored(path, directory),
             self._snapshots,
         )
@@ -260,7 +313,7 @@ class Daemon:
             self._log.warning("the folder is not there yet; it is looked for again and again", why=str(error))
             return known_traits.recall(self._folder.base)
 
-    def _workers(self, settings: EngineSettings) -> _Crew:
+    def _workers(self, settings: EngineSettings, post: Callable[[Message], None]) -> _Crew:
         widths = {
             Lane.LOOK: settings.look_width,
             Lane.LIST: 1,
@@ -268,8 +321,8 @@ class Daemon:
             Lane.SEND: settings.send_width,
         }
         handlers: dict[Lane, Handler] = dict.fromkeys(widths, self._carry_out)
-        poller = ThreadWorkers({Lane.POLL: self._carry_out}, {Lane.POLL: 1}, self._inbox.put)
-        return _Crew(ThreadWorkers(handlers, widths, self._inbox.put), poller)
+        poller = ThreadWorkers({Lane.POLL: self._carry_out}, {Lane.POLL: 1}, post)
+        return _Crew(ThreadWorkers(handlers, widths, post), poller)
 
     # --- in worker threads ---------------------------------------------------------------------------------------
 
@@ -361,18 +414,98 @@ class Daemon:
 
     # --- in the control thread -----------------------------------------------------------------------------------
 
-    def _run(self, clock: SystemClock) -> None:
+    def _run(self, clock: SystemClock, chance: SystemChance, database: Database | None) -> None:
         try:
-            run(self._engine, self._inbox, clock, self._halted.is_set, self._remote.drop_connections)
+            self._live_on(clock, chance, database)
         except BaseException as error:  # noqa: BLE001 - whatever ends the control thread ends the daemon, visibly
-            self.failure = error
             if isinstance(error, SyncdError):
                 self._log.error("stopped", why=str(error))
             else:
                 self._log.exception("stopped by a fault in syncd")
+            self._troubled(error, final=True)
+            self.failure = error
             self._on_end(self)
 
+    def _live_on(self, clock: SystemClock, chance: SystemChance, database: Database | None) -> None:
+        """Live until stopped. A disk that is full, or fails for now, ends one life; after a wait the next one resolves
+        what was running, from the database, as after a crash (P4)."""
+        waits, said = patience.Waits(clock), ""
+        while True:
+            try:
+                if database is not None or waits.over(self._folder.base):
+                    self._live_once(clock, chance, database or self._open_database(clock))
+                    return
+            except Transient as error:
+                self._troubled(error, next_at=clock.now() + waits.next())
+                if str(error) != said:
+                    said = str(error)
+                    self._log.warning("it waits, and goes on by itself", why=said)
+            database = None
+            if self._stopping.wait(waits.pause):
+                return
+            waits.waited()
+
+    def _live_once(self, clock: SystemClock, chance: SystemChance, database: Database) -> None:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._closed, database)
+            life = self._born(database, clock, chance)
+            assert life.engine is not None
+            undo.callback(self._buried, life)
+            with self._switch:
+                if self._stopping.is_set():
+                    return
+                self._life, self._inbox = life, life.inbox
+                for ask in self._open.values():
+                    life.inbox.put(ask)
+            try:
+                run(life.engine, life.inbox, clock, self._halted.is_set, self._remote.drop_connections)
+            except Transient as error:
+                self._troubled(error)  # said before running jobs are waited for
+                raise
+
+    def _closed(self, database: Database) -> None:
+        try:
+            database.close()
+        except SyncdError as error:
+            self._log.info("the database's log stays beside it until there is room", why=str(error))
+
+    def _buried(self, life: _Life) -> None:
+        """See that nothing of *life* goes on: the next one must find every op as it was left."""
+        life.over.set()
+        assert life.crew is not None
+        while not life.crew.stop(0.0 if self._stopping.is_set() else WORKERS_STOP):
+            if self._stopping.is_set():
+                return
+        self._unwatch()
+
+    def _troubled(self, error: BaseException, *, next_at: float | None = None, final: bool = False) -> None:
+        """Say why nothing is done, and answer whoever asked: nobody is kept waiting for room."""
+        why = patience.words(error, final=final)
+        with self._switch:
+            since = self._trouble.since if self._trouble and self._trouble.why == why else SystemClock().now()
+            self._life = None
+            self._trouble = LiveStatus(Phase.STOPPED, why, since, next_at=next_at)
+            asked = list(self._open.values())
+            self._excuse = error
+        for ask in asked:
+            self._reply(patience.excuse(ask, error, why))
+
+    def _post(self, message: Ask | Withdraw) -> None:
+        """Hand a question to the engine; while there is none, say why. From any thread."""
+        with self._switch:
+            if isinstance(message, Withdraw):
+                self._open.pop(message.ticket, None)
+            else:
+                self._open[message.ticket] = message
+            trouble = self._trouble if self._life is None else None
+            if self._life is not None:
+                self._life.inbox.put(message)
+        if trouble is not None and isinstance(message, Ask):
+            self._reply(patience.excuse(message, self._excuse, trouble.why))
+
     def _reply(self, reply: Reply) -> None:
+        with self._switch:
+            self._open.pop(reply.ticket, None)
         if reply.ticket > 0:
             self._control.reply(reply)
         elif (future := self._asked.pop(reply.ticket, None)) is not None and not future.done():

@@ -1,11 +1,16 @@
-"""What `syncd doctor` looks at: configuration, folders, databases, tokens, watches, remotes. Changes nothing."""
+"""What `syncd doctor` looks at: configuration, folders, disks, databases, queues, tokens, watches, remotes.
+
+Changes nothing, and so tries no write: it asks the system whether one would be allowed.
+"""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import apsw
 
@@ -13,13 +18,21 @@ import syncd
 from syncd.adapters.hub_remote import HubRemote
 from syncd.adapters.posix_fs import PosixFs
 from syncd.control import client
-from syncd.db.views import open_view
+from syncd.db.views import ShownOp, View, open_view
 from syncd.model.errors import SyncdError
-from syncd.model.path import shown
+from syncd.model.op import LOCAL_TROUBLES, OpState
+from syncd.model.path import RESERVED, shown
+from syncd.model.words import count, size
 from syncd.ports import RootIdentity, Traits
 from syncd.service import config, folders, known_traits
+from syncd.service.mends import LOST_DATABASE, mend_of, mend_of_name
 from syncd.service.roots import RootRecord, Roots
 from syncd.service.tokens import Tokens
+
+STATE_FLOOR: Final = 16 << 20
+"""Bytes that are to be free where the database is: with less it cannot be relied on to take the next change."""
+LOOKED_AT: Final = 10_000
+"""Ops and names that are looked at, at most."""
 
 
 class Grade(StrEnum):
@@ -27,6 +40,7 @@ class Grade(StrEnum):
 
     GOOD = "ok"
     NOTE = "note"
+    WAITS = "wait"  # some work cannot go on before a person helps
     BAD = "bad"
 
 
@@ -52,12 +66,11 @@ def examine(*, remotes: bool) -> Iterator[Finding]:
     except SyncdError as error:
         yield Finding(about, "config", Grade.BAD, str(error))
     yield from _watches(about)
-    try:
-        records = Roots().all()
-    except SyncdError as error:
-        yield Finding(about, "folders", Grade.BAD, str(error))
-        return
-    if not records:
+    found = Roots().survey()
+    records = found.records
+    for problem in found.problems:
+        yield Finding(about, "folders", Grade.BAD, problem)
+    if not records and not found.problems:
         yield Finding(about, "folders", Grade.NOTE, "none is tied yet: run `syncd up`, or `syncd init`")
     for record in records:
         yield from _root(record, remotes)
@@ -93,22 +106,98 @@ def _root(record: RootRecord, remotes: bool) -> Iterator[Finding]:
         yield Finding(about, "disk", grade, f"{free >> 20:,} MiB free{more}")
     except (SyncdError, OSError) as error:
         yield Finding(about, "folder", Grade.BAD, shown(str(error)))
-    folder = Roots().folder(record.id)
-    try:
-        with open_view(os.fspath(folder.database)) as view:
-            view.summary()
-        yield Finding(about, "database", Grade.GOOD, str(folder.database))
-    except SyncdError as error:
-        fresh = not folder.database.exists()
-        says = "not there yet; `syncd run` makes it" if fresh else str(error)
-        yield Finding(about, "database", Grade.NOTE if fresh else Grade.BAD, says)
-    try:
-        pid = client.status(_socket(record))["pid"]
-        yield Finding(about, "daemon", Grade.GOOD, f"runs, pid {pid}")
-    except SyncdError as error:
-        yield Finding(about, "daemon", Grade.NOTE, str(error))
+    yield from _writable(record)
+    yield from _state(record)
     if remotes:
         yield _remote(record)
+
+
+def _writable(record: RootRecord) -> Iterator[Finding]:
+    """Whether this user may write into the folder: downloads need its names, and the room that content is staged in."""
+    for path in (Path(record.path), Path(record.path) / RESERVED):
+        if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+            on_disk = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+            mend = "its disk is mounted read-only: mount it for writing" if on_disk else (
+                f"give yourself the right: chmod u+rwx {shown(shlex.quote(str(path)))}"
+            )  # fmt: skip
+            says = f"{shown(str(path))} cannot be written, so nothing can come down: {mend}"
+            yield Finding(record.path, "folder", Grade.BAD, says)
+
+
+def _state(record: RootRecord) -> Iterator[Finding]:
+    """The folder syncd keeps its own records in: its disk, its rights, the database, and the daemon that writes it."""
+    about, folder = record.path, Roots().folder(record.id)
+    try:
+        disk = os.statvfs(folder.base)
+        free = disk.f_bavail * disk.f_frsize
+        kept = shown(str(folder.base))
+        if not os.access(folder.base, os.W_OK | os.X_OK):
+            mend = "give yourself the right (chmod u+rwx), and see that its disk is not read-only"
+            yield Finding(about, "state", Grade.BAD, f"{kept} cannot be written: {mend}")
+        elif free < STATE_FLOOR:
+            says = f"{size(free)} free for {kept}, less than {size(STATE_FLOOR)}: nothing can be recorded; free some"
+            yield Finding(about, "state", Grade.BAD, f"{says} space on that disk")
+        else:
+            yield Finding(about, "state", Grade.GOOD, f"{size(free)} free for {kept}")
+    except OSError as error:
+        yield Finding(about, "state", Grade.BAD, shown(str(error)))
+    pid, says = None, ""
+    try:
+        pid = client.status(_socket(record))["pid"]
+    except SyncdError as error:
+        says = str(error)
+    fresh = not folder.database.exists()
+    try:
+        with open_view(os.fspath(folder.database)) as view, view.moment():
+            found = [Finding(about, "database", Grade.GOOD, str(folder.database)), *_queue(about, view)]
+        yield from found
+    except SyncdError as error:
+        if fresh and pid is not None:
+            lost = f"{folder.database} was deleted while the daemon runs (pid {pid}): {LOST_DATABASE}"
+            yield Finding(about, "database", Grade.BAD, lost)
+        else:
+            missing = "not there yet; `syncd run` makes it"
+            yield Finding(about, "database", Grade.NOTE if fresh else Grade.BAD, missing if fresh else str(error))
+    running = Finding(about, "daemon", Grade.GOOD, f"runs, pid {pid}")
+    yield Finding(about, "daemon", Grade.NOTE, says) if pid is None else running
+
+
+def _queue(about: str, view: View) -> Iterator[Finding]:
+    """What the database says does not go on by itself; each kind with one example and its remedy."""
+    summary = view.summary()
+    if given_up := summary.ops.get(OpState.FAILED, 0):
+        (first,) = view.ops(OpState.FAILED, limit=1)
+        says = f"{count(given_up, 'op')} given up, such as {first.path}: {shown(first.queued.last_error)}"
+        mend = mend_of(first.queued.error_class, f"{shown(about)}/{first.path}") or "mend that"
+        yield Finding(about, "queue", Grade.WAITS, f"{says}: {mend}, then `syncd retry`")
+    again = [one for one in view.blocked(LOOKED_AT) if one.queued.state is OpState.READY]
+    troubles: dict[str, list[ShownOp]] = {}
+    for one in again:
+        if one.queued.error_class in LOCAL_TROUBLES:
+            troubles.setdefault(one.queued.error_class, []).append(one)
+    for trouble, ops in sorted(troubles.items()):
+        mend = mend_of(trouble, f"{shown(about)}/{ops[0].path}")
+        says = f"{count(len(ops), 'op')} cannot go on, such as {ops[0].path}: {shown(ops[0].queued.last_error)}"
+        yield Finding(about, "queue", Grade.WAITS, says + (f": {mend}" if mend else ""))
+    if summary.groups_undecided:
+        says = f"{count(summary.items_undecided, 'change')} held until you decide: `syncd approve`"
+        yield Finding(about, "queue", Grade.WAITS, says)
+    if summary.conflicts_open:
+        yield Finding(about, "queue", Grade.WAITS, f"{count(summary.conflicts_open, 'conflict')}: `syncd conflicts`")
+    yield from _names(about, view)
+
+
+def _names(about: str, view: View) -> Iterator[Finding]:
+    """Names that are not synced here; those that keep the remote's files out wait for a person."""
+    found = view.not_synced(LOOKED_AT)
+    blocking = [one for one in found if one.in_the_way]
+    for names, grade in ((blocking, Grade.WAITS), ([one for one in found if not one.in_the_way], Grade.NOTE)):
+        if names:
+            first = names[0]
+            mend = mend_of_name(first.why, f"{shown(about)}/{first.path}", in_the_way=first.in_the_way)
+            why = first.why + (f" ({first.detail})" if first.detail else "") + (f": {mend}" if mend else "")
+            says = f"{count(len(names), 'name')} not synced here, such as {first.path}: {shown(why)}"
+            yield Finding(about, "names", grade, f"{says}; `syncd status` lists them")
 
 
 def _traits(about: str, traits: Traits) -> Iterator[Finding]:

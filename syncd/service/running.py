@@ -45,29 +45,54 @@ def stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+class _Ended:
+    """Counts daemons that end by themselves, which they may do before the last of them is started."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        self._stopped, self._lock = stopped, threading.Lock()
+        self._left = 0
+
+    def one(self, daemon: Daemon) -> None:
+        """One ended; from its control thread."""
+        structlog.get_logger("syncd").error("this folder is synced no more", root=daemon.record.path)
+        self._change(-1)
+
+    def all_started(self, count: int) -> None:
+        """*count* daemons were started, those that ended since included."""
+        self._change(count)
+
+    def _change(self, by: int) -> None:
+        with self._lock:
+            self._left += by
+            if self._left == 0:
+                self._stopped.set()
+
+
 @contextlib.contextmanager
 def started(
     roots: Roots, records: Sequence[RootRecord], settings: Settings, stopped: threading.Event
 ) -> Iterator[list[Daemon]]:
-    """Run a daemon for each root while inside; one that ends by itself sets *stopped*.
+    """Run a daemon for each root while inside; *stopped* is set when the last one ended by itself.
 
-    One root that cannot start stops no other; when none can, the last reason is raised.
+    One root that cannot start, or ends, stops no other; when none can start, the last reason is raised.
     """
     log = structlog.get_logger("syncd")
     raise_descriptor_limit()
     daemons: list[Daemon] = []
-    problem: SyncdError | None = None
+    problem: SyncdError | OSError | None = None
+    ended = _Ended(stopped)
     for record in records:
-        daemon = Daemon(roots, record, settings, on_end=lambda _daemon: stopped.set())
+        daemon = Daemon(roots, record, settings, on_end=ended.one)
         try:
             daemon.start()
             daemons.append(daemon)
-        except SyncdError as error:
+        except (SyncdError, OSError) as error:
             problem = error
             if len(records) > 1:
                 log.error("this folder cannot start; the others go on", root=record.path, why=str(error))
     if not daemons and problem is not None:
         raise problem
+    ended.all_started(len(daemons))
     try:
         yield daemons
     finally:
@@ -80,7 +105,7 @@ def started(
 
 
 def run_until_stopped(roots: Roots, records: Sequence[RootRecord], settings: Settings) -> int:
-    """Run until a signal (0) or until a daemon failed (1)."""
+    """Run until a signal, or until no daemon is left; 1 when one of them failed or could not start."""
     log = structlog.get_logger("syncd")
     with stop_signals() as stopped, started(roots, records, settings, stopped) as daemons:
         for daemon in daemons:
@@ -88,7 +113,7 @@ def run_until_stopped(roots: Roots, records: Sequence[RootRecord], settings: Set
         notify("READY=1", f"STATUS=syncing {len(daemons)} folder(s)")
         stopped.wait()  # no timeout: an idle daemon does not wake
         log.info("stopping")
-        return 1 if any(daemon.failure for daemon in daemons) else 0
+        return 1 if len(daemons) < len(records) or any(daemon.failure for daemon in daemons) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +168,7 @@ def _settled(
             return 4, "not in sync before the time limit; the next run goes on from here"
         live = daemon.live
         show(live)
-        if live.phase is Phase.STOPPED:
+        if live.phase is Phase.STOPPED and not future.done():
             return 1, live.why
         if live.phase is not Phase.OFFLINE:
             offline_since = None

@@ -31,7 +31,7 @@ def test_span(seconds: float, shown: str) -> None:
 
 def test_moments_relative_to_now() -> None:
     assert (ago(100, 101), ago(100, 130)) == ("just now", "30 s ago")
-    assert (ahead(100, 100), ahead(130, 100)) == ("now", "in 30 s")
+    assert (ahead(100, 100), ahead(130, 100)) == ("at once", "in 30 s")
 
 
 def test_p12_progress_is_one_line() -> None:
@@ -153,8 +153,8 @@ def test_p12_a_remote_that_is_away_is_explained_once() -> None:
 
 
 def test_p12_what_cannot_be_read_comes_with_what_to_do() -> None:
-    unsynced = [{"path": "locked", "why": "unreadable", "detail": "permission denied"}]
-    assert any("right to read" in line for line in lines_of({**ROOT, "unsynced": unsynced}))
+    unsynced = [{"path": "locked", "why": "unreadable", "detail": "denied", "mend": "get the right to read"}]
+    assert any("denied): get the right to read" in line for line in lines_of({**ROOT, "unsynced": unsynced}))
 
 
 def test_p12_a_thousand_held_deletes_are_a_few_lines_without_a_time() -> None:

@@ -243,8 +243,8 @@ BUGS: Final = (
         "Undecided holds are kept in the database alone.",
         "P9",
         "syncd/engine/guarding.py",
-        "            self._keep()\n            self.desk.log(",
-        "            self.desk.log(",
+        "            self._keep()\n        if filling.opened:",
+        "            pass\n        if filling.opened:",
         GUARD,
     ),
     Bug(
