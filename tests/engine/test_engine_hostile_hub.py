@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from blake3 import blake3
 
 from syncd.model.node import Kind
 from syncd.model.path import ROOT_ID, is_reserved
@@ -198,4 +199,6 @@ def test_p10_a_symlink_put_where_a_folder_was_is_not_followed(make_world: Make) 
     world.settle(expect=None)
     assert sorted(os.listdir(outside)) == ["file"]
     assert (outside / "file").read_text() == "not ours"
-    assert {b"one", b"two", b"three"} <= ann.everything() | bob.everything()
+    shown = ann.everything() | bob.everything()
+    for content in (b"one", b"two", b"three"):  # in a folder, in a trash, or in a version that the hub keeps (P1)
+        assert content in shown or not ann.wire.missing([blake3(content).digest()]), content  # type: ignore[operator]
