@@ -83,8 +83,11 @@ lint: dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
+# Two for each core: tests with real processes wait for them more than they compute.
+WORKERS ?= $$((2 * $$(getconf _NPROCESSORS_ONLN)))
+
 unit: dev
-	@$(BIN)/pytest -n 2 -m "not soak"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not soak"
 
 # One run where one device edits, one where both do, each with SYNCD_KILLS kills. The same SYNCD_SEED repeats what
 # people do and who is killed.
