@@ -322,12 +322,12 @@ class Places:
             if at.id in seen:
                 return ()
             seen.add(at.id)
-            state = at.state(tree)
-            if not isinstance(state, Present):
+            place_now = place_of(at.state(tree))
+            if place_now is None:
                 return ()
-            if self._fate.target(at) != state.place:
+            if self._fate.target(at) != place_now:
                 leaving.append(at)
-            at = self._trees.node(state.place.parent)
+            at = self._trees.node(place_now.parent)  # also from what is unknown: it stands there all the same
         return ()
 
 

@@ -5,8 +5,9 @@ import pytest
 from syncd.plan.planner import plan
 from tests.plan.sentences import build, planned, situations
 
-# The second was found by
+# The second and the third were found by
 # again:0:1:158abf48.291089b4:1d5aac29.1b1ce7ef.1ad152b0:1d5aac29.1ad152b0.cf0019:c382914.2e007b6f:2da1a51f.2cd190b5
+# unknown:0:937694290:9563d34.1913c5d5.8fd0a19:19d10686.e94cb45.3ad1e77b:fc13769::
 TABLE = """
 renamed here, deleted there, its new name taken there: set aside, which is still a rename (P7)
     2 f|1/a v1|-t|1/b v1
@@ -17,6 +18,12 @@ set aside again: not to the name it had in sync, where it would count as unchang
     2 f|1/b (NOW) v1|-t|1/b v1
     3 d|-|1/b d|-
     2: set aside 1/b to 1/b (NOW) 2 [type]
+
+moved there below what was moved here below it, with a folder between of which nothing is known: not into itself (P2)
+    2 d|1/a d|?held|4/x d
+    3 d|1/d d|2/d d|1/d d
+    4 d|-|-|?unread 3/c
+    3: local move 1/d to 2/d, waits node settled 2
 """
 
 
