@@ -60,10 +60,21 @@ def run() -> int:
             for part in PARTS
         ]
         codes = [half.wait() for half in halves]
-        # A child that was killed, as some tests do, leaves a file that cannot be read: that says nothing of the rest.
-        combine = [*begin, "combine", "-q", f"--rcfile={CONFIG}", f"--data-file={DATA}", folder]
-        subprocess.run(combine, cwd=HERE.parent, check=False, capture_output=True)
+        DATA.unlink(missing_ok=True)
+        together = coverage.Coverage(data_file=str(DATA), config_file=str(CONFIG))
+        together.combine([str(path) for path in sorted(Path(folder).iterdir()) if is_whole(path)], strict=True)
+        together.save()
     return next((code for code in codes if code), 0)
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file of measurements can be read. A child that was killed, as some tests do, leaves one that
+    cannot: that says nothing of the rest."""
+    try:
+        coverage.CoverageData(str(path)).read()
+    except coverage.exceptions.DataError:
+        return False
+    return True
 
 
 def chosen(part: tuple[str, ...]) -> list[str]:

@@ -109,7 +109,7 @@ class Settler:
             case Ending.REFUSED:
                 self.desk.db.queue.park(queued.id, result.error_class or "refused", result.error)
                 self._tell(queued, "refused", result.error)
-            case Ending.NOT_DONE:
+            case _:  # not done
                 if op.side is Side.REMOTE:
                     self.desk.db.queue.abandon(queued.id, self.desk.clock.now())
                 else:
@@ -214,9 +214,10 @@ class Settler:
         nodes = self.desk.db.nodes
         own = nodes.insert(node.kind, local=left, fingerprint=node.fingerprint)
         for child in nodes.children(Tree.LOCAL, node.id):
-            if isinstance(child.local, Present | Unknown) and child.local.place is not None:
-                moved = replace(child.local, place=Place(own, child.local.place.name))
-                nodes.set_local(child.id, moved, child.fingerprint, child.racy)
+            assert not isinstance(child.local, Absent)
+            assert child.local.place is not None  # or it were nobody's child
+            moved = replace(child.local, place=Place(own, child.local.place.name))
+            nodes.set_local(child.id, moved, child.fingerprint, child.racy)
         nodes.set_local(node.id, Present(place), None)  # its inode is the other's now
         nodes.set_local(node.id, Absent(), None)
 

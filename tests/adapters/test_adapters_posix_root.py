@@ -1,5 +1,6 @@
 """The root: its marker, its proof, its own folder, what may become one, and what its file system can do."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from syncd.adapters import posix_fs
 from syncd.adapters.posix_fs import PosixFs, check_root, probe_traits, read_marker, tie_root
-from syncd.model.errors import RootGone, SyncdError, Usage
+from syncd.model.errors import NoSpace, RootGone, SyncdError, Usage
 
 ID = "ab" * 16
 OTHER_ID = "cd" * 16
@@ -314,3 +316,21 @@ def test_traits_of_this_file_system_agree_with_what_it_does(root: Path) -> None:
     assert traits.executable_bit is bool((root / "x").stat().st_mode & 0o100)
     assert traits.symlinks
     assert traits.time_tick_ns >= 1_000_000
+
+
+def test_a_full_disk_on_which_nothing_can_be_tried_is_what_it_was_last_found_to_be(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    known = probe_traits(str(root))
+    identity = tie_root(str(root), ID)
+    with monkeypatch.context() as patched:
+        patched.setattr(posix_fs, "probe", full)
+        fs = PosixFs(str(root), expected=identity, assumed=known)
+        assert fs.traits == known
+        with pytest.raises(NoSpace):
+            _ = PosixFs(str(root), expected=identity).traits
+    assert fs.traits == known, "and is tried out once there is room"
+    assert fs._traits is not None
