@@ -20,7 +20,8 @@ help:
 	@echo "make kill200            kill -9 daemons and hub 200 times under load, twice; SYNCD_SEED, SYNCD_KILLS choose others"
 	@echo "make kill1000           the same with 1,000 kills; make chaos: everything at once, for MINUTES (10)"
 	@echo "make soak               simulated plays of whole devices; SEED, CASES (300), MINUTES, DEVICES"
-	@echo "make properties         planner cases, the same way (20,000); make sweep: a crash at each call of small workloads"
+	@echo "make properties         planner cases, the same way (20,000)"
+	@echo "make sweep              crash at each call of all small workloads of WORKLOADS (1) operations; TURNS=1: fewer ways"
 	@echo "make exhaustive         every interleaving of a small model; make planted: each planted bug must be caught"
 	@echo "make coverage           every branch of what could cost a person their files"
 	@echo "make acceptance         measure the marks of the first release (Linux; 3 GB of scratch, ten minutes)"
@@ -97,7 +98,8 @@ kill200: dev
 kill1000: dev
 	@SYNCD_KILLS=500 $(BIN)/pytest -s -x -m soak tests/soak/test_kills.py
 
-# What a hunt is told: SEED, CASES and MINUTES; plays also DEVICES. What ran on which commit is kept in ledgers, and gone on with.
+# What a hunt is told: SEED, CASES and MINUTES; plays also DEVICES. What ran on which commit is kept in ledgers, and
+# gone on with.
 SEED ?= 0
 CASES ?=
 MINUTES ?=
@@ -111,7 +113,7 @@ properties: dev
 	@$(BIN)/python -m tests.property.run $(HUNT) --ledger properties.jsonl
 
 sweep: dev
-	@$(BIN)/python -m tests.sim.sweep --workloads $(or $(WORKLOADS),1) --jobs 2 --ledger sweep.jsonl
+	@$(BIN)/python -m tests.sim.sweep --workloads $(or $(WORKLOADS),1) $(if $(TURNS),--turns) --jobs 2 --ledger sweep.jsonl
 
 chaos: dev
 	@$(BIN)/python -m tests.soak.chaos --seed $(SEED) --devices 3 --minutes $(or $(MINUTES),10)

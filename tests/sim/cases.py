@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 
 import msgspec
@@ -132,6 +133,22 @@ def faults(counted: Counted, workload: Workload, *, failing: bool) -> Iterator[F
         yield Fault(HUB, How.REPLY, number)
     if failing:
         yield from failures(counted)
+
+
+def in_turns(counted: Counted, workload: Workload) -> Iterator[Fault]:
+    """Yield one crash at each point, its way chosen in turns that begin elsewhere with each workload, and each lost
+    reply: over all workloads every operation meets every way, at a fifth of the cost of ``faults``."""
+    editors = {DEVICES[step.device] for step in workload}
+    first = int(hashlib.blake2s("+".join(map(str, workload)).encode(), digest_size=4).hexdigest(), 16)
+    for victim, points in counted.points.items():
+        fresh = set(counted.fresh[victim])
+        for number in range(1, points + 1):
+            ways = [How.KILL, How.LOSE_SOME, How.LOSE_TORN, *([How.LOSE_ALL] if number in fresh else [])]
+            if victim in editors:
+                ways.append(RAW[number % len(RAW)])
+            yield Fault(victim, ways[(first + number) % len(ways)], number)
+    for number in range(1, counted.commits + 1):
+        yield Fault(HUB, How.REPLY, number)
 
 
 def failures(counted: Counted) -> Iterator[Fault]:

@@ -4,6 +4,7 @@
     --sample N --seed S    N of them, chosen by S (0: all; of three operations 20,000)
     --points M             at most M faults of each workload, chosen by S (0: every one)
     --failing              also let every call fail (always so with --workloads 1)
+    --turns                one crash at each point, the ways in turns, instead of every way at each
     --jobs J --minutes T   processes; stop after so long
     --ledger FILE          note each workload that is done, and leave out those that are done on this commit
     --only "ann:rename + bob:delete" [--fault bob:kill:17]    one workload, or one case, told at length
@@ -32,7 +33,7 @@ from pathlib import Path
 
 from tests.hunting import commit
 from tests.sim import operations
-from tests.sim.cases import broken, faults, reference
+from tests.sim.cases import broken, faults, in_turns, reference
 from tests.sim.faults import Fault, How
 from tests.sim.operations import Workload, shown
 from tests.sim.stage import Stage
@@ -42,11 +43,13 @@ SOURCES = ("syncd", "tests/sim")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is swept of each workload: *points* faults chosen by *seed* (0: all), with or without *failing* calls."""
+    """What is swept of each workload: *points* faults chosen by *seed* (0: all), with or without *failing* calls; or
+    with *turns* one crash at each point."""
 
     points: int = 0
     failing: bool = False
     seed: int = 0
+    turns: bool = False
 
     def of(self, workload: Workload, found: list[Fault]) -> list[Fault]:
         """Return the faults to try; when not all, then of every kind alike."""
@@ -87,7 +90,7 @@ def sweep(stage: Stage, workload: Workload, plan: Plan) -> Swept:
     if counted is None:
         out.void = True
         return out
-    found = list(faults(counted, workload, failing=plan.failing))
+    found = list(in_turns(counted, workload) if plan.turns else faults(counted, workload, failing=plan.failing))
     out.faults = len(found)
     done: Counter[str] = Counter()
     for fault in plan.of(workload, found):
@@ -123,13 +126,14 @@ def done_before(ledger: Path | None, at: str, plan: Plan) -> set[str]:
     if ledger is None or not ledger.exists():
         return set()
     lines = [json.loads(line) for line in ledger.read_text("utf-8").splitlines() if line.strip()]
-    wanted = (at, plan.points, plan.failing)
-    return {line["workload"] for line in lines if (line["commit"], line["points"], line["failing"]) == wanted}
+    wanted = (at, plan.points, plan.failing, plan.turns)
+    keys = ("commit", "points", "failing", "turns")
+    return {line["workload"] for line in lines if tuple(line[key] for key in keys) == wanted}
 
 
 def note(ledger: Path | None, at: str, plan: Plan, swept: Swept) -> None:
     if ledger is not None:
-        line = {"commit": at, "points": plan.points, "failing": plan.failing, **asdict(swept)}
+        line = {"commit": at, "points": plan.points, "failing": plan.failing, "turns": plan.turns, **asdict(swept)}
         with ledger.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -188,6 +192,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SYNCD_SEED", "0")))
     parser.add_argument("--points", type=int, default=0, help="faults of each workload (0: all)")
     parser.add_argument("--failing", action="store_true", help="also failing calls, with more than one operation")
+    parser.add_argument("--turns", action="store_true", help="one crash at each point, the ways in turns")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long (0: when all is done)")
     parser.add_argument("--ledger", type=Path, help="file that remembers what was swept")
@@ -195,7 +200,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--fault", help="with --only: one case")
     told = parser.parse_args(words)
     warnings.simplefilter("ignore")
-    plan = Plan(told.points, told.failing or told.workloads == 1, told.seed)
+    plan = Plan(told.points, told.failing or (told.workloads == 1 and not told.turns), told.seed, told.turns)
     if told.only:
         return explain(told.only, told.fault, plan)
     at = commit(SOURCES)

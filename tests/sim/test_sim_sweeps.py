@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.sim import operations
-from tests.sim.cases import broken, faults, reference
+from tests.sim.cases import broken, faults, in_turns, reference
+from tests.sim.disk import Policy
 from tests.sim.faults import How
 from tests.sim.operations import Workload, shown, workloads
 from tests.sim.stage import Stage
@@ -66,6 +67,19 @@ def test_p4_killed_at_each_point(stage: Stage, text: str) -> None:
     assert len(tried) > 40
     wrong = {str(fault): why for fault in tried if (why := broken(stage, workload, fault)) is not None}
     assert not wrong, wrong
+
+
+def test_in_turns_every_point_is_hit_once_and_workloads_differ_in_how(stage: Stage) -> None:
+    ways = {}
+    for text in ("ann:overwrite", "ann:rename"):
+        workload = operations.parse(text)
+        counted = reference(stage, workload)
+        assert counted is not None
+        crashes = [fault for fault in in_turns(counted, workload) if fault.how is not How.REPLY]
+        assert len(crashes) == sum(counted.points.values()) == len({(each.victim, each.number) for each in crashes})
+        ways[text] = [str(fault) for fault in crashes if fault.number < 5]
+        assert {fault.how.policy for fault in crashes} == {None, *Policy}
+    assert ways["ann:overwrite"] != ways["ann:rename"]
 
 
 def test_a_case_that_breaks_a_promise_is_told_with_what_happened(stage: Stage) -> None:
