@@ -161,13 +161,14 @@ class Looks:
         """Look at several places in one job, so that a move can be told from a copy."""
         self.extra.append(tuple((directory, (name,)) for directory, name in places))
 
-    def hash_whole(self, directory: NodeKey, names: Sequence[str]) -> None:
-        """Read files that were over a job's limit, each in a job of its own, without a limit."""
+    def hash_whole(self, directory: NodeKey, names: Sequence[str], *, deep: bool = False) -> None:
+        """Read files that were over a job's limit, each in a job of its own, without a limit. *deep*: also what has the
+        fingerprint for which its content is known."""
         for name in names:
             unit = self._unit(directory, (name,))
             if unit is not None:
                 self.hashing += 1
-                self.desk.send(LookJob((unit,), self.desk.seq, hash_limit=None))
+                self.desk.send(LookJob((unit,), self.desk.seq, deep=deep, hash_limit=None))
 
     # --- handing out ---------------------------------------------------------------------------------------------
 

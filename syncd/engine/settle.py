@@ -11,7 +11,7 @@ from syncd.engine.looks import Looks
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
 from syncd.engine.recovery import Recovery
-from syncd.execute.ending import IN_USE, NOT_PERMITTED
+from syncd.execute.ending import IN_USE, NOT_PERMITTED, OTHER_CONTENT
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import ApplyJob, RecoverJob, SendJob
@@ -231,7 +231,10 @@ class Settler:
         self._learn_tombstones(result.remote)
         delay = min(STALE_MOST, STALE_DELAY * 2 ** min(queued.attempts, 10))
         self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, "outdated", result.error)
-        self._look_again(queued.op)
+        if result.error_class == OTHER_CONTENT:
+            self.looks.hash_whole(queued.op.place.parent, [queued.op.place.name], deep=True)
+        else:
+            self._look_again(queued.op)
         if queued.op.side is Side.REMOTE:
             self.ask_pull()
 

@@ -10,6 +10,7 @@ from syncd.model.errors import (
     NoSpace,
     NotAuthorised,
     Offline,
+    OtherContent,
     Outdated,
     Refused,
     RootGone,
@@ -25,6 +26,9 @@ NOT_PERMITTED: Final = "not permitted"
 
 IN_USE: Final = "in use"
 """What waits for a program to close its file: looked at often, because a person waits for it."""
+
+OTHER_CONTENT: Final = "other content"
+"""What a look would pass over, because the fingerprint is the known one: only reading it again tells."""
 
 # The world is not as the op expected: something came, went, or is of another kind.
 _MOVED: Final = frozenset(
@@ -65,6 +69,8 @@ def unsure(assignment: Assignment, error: SyncdError | OSError) -> OpResult:
 
 def _judged(error: SyncdError | OSError) -> tuple[Ending, str]:
     match error:
+        case OtherContent():
+            return Ending.STALE, OTHER_CONTENT
         case Outdated():
             return Ending.STALE, "outdated"
         case NoSpace():

@@ -12,7 +12,7 @@ from syncd.chunks.chunker import AVERAGES, CHUNKER, average_for, chunk
 from syncd.chunks.manifest import Manifest, Piece, decode, encode, manifest_hash
 from syncd.execute.dirs import is_expected, present
 from syncd.execute.tools import Tools
-from syncd.model.errors import Corrupt, Outdated
+from syncd.model.errors import Corrupt, OtherContent, Outdated
 from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Progress
@@ -69,9 +69,9 @@ class Source:
             raise Outdated(f"{shown(self.name)} was replaced while it was read; looking again")
 
     def require_hash(self, found: bytes) -> None:
-        """Raise Outdated unless what was read is what the op is about."""
+        """Raise OtherContent unless what was read is what the op is about. Call ``require_untouched`` first."""
         if found != self.assignment.op.hash:
-            raise Outdated(f"{shown(self.name)} has other content than when this was planned; looking again")
+            raise OtherContent(f"{shown(self.name)} has other content than when this was planned; reading it again")
 
     @property
     def durable(self) -> list[ReadFile]:
@@ -145,6 +145,7 @@ def read_small(source: Source) -> None:
     size = source.before.fingerprint.size
     if source.file is None:
         target = source.directory.readlink(source.name)
+        source.require_untouched()
         source.require_hash(blake3(target).digest())
         source.pieces = [Piece(blake3(target).digest(), len(target))]
         source.held = {source.pieces[0].hash: target}
@@ -154,9 +155,9 @@ def read_small(source: Source) -> None:
             hasher.update(data)
             source.pieces.append(piece)
             source.held[piece.hash] = data
+        source.require_untouched()
         source.require_hash(hasher.digest())
         source.manifest = _manifest_of(source.pieces, average_for(size))
-    source.require_untouched()
 
 
 def send_large(tools: Tools, source: Source) -> None:
@@ -183,8 +184,8 @@ def send_large(tools: Tools, source: Source) -> None:
             tools.progress(Progress(source.assignment.op_id, done, size, sent=source.moved))
             source.require_untouched()
             tools.stop_if_cancelled()
-    source.require_hash(hasher.digest())
     source.require_untouched()
+    source.require_hash(hasher.digest())
     source.moved += send_missing(tools, window)
     source.manifest = _manifest_of(source.pieces, average)
     if source.manifest is not None:

@@ -25,6 +25,10 @@ class Outdated(SyncdError):
     """The world moved. Observe before planning again."""
 
 
+class OtherContent(Outdated):
+    """A file has other content than was read under the same fingerprint. Read it again before planning again."""
+
+
 class Refused(SyncdError):
     """Retrying cannot help. Tell the person."""
 

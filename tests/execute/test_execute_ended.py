@@ -13,6 +13,7 @@ from syncd.model.errors import (
     NoSpace,
     NotAuthorised,
     Offline,
+    OtherContent,
     Outdated,
     Refused,
     RootGone,
@@ -24,6 +25,7 @@ from syncd.model.observation import Ending
 
 ERRORS = [
     (Outdated("x"), Ending.STALE, "outdated"),
+    (OtherContent("x"), Ending.STALE, "other content"),
     (NoSpace("x"), Ending.RETRY, "no space"),
     (Offline("x"), Ending.RETRY, "offline"),
     (InUse("x"), Ending.RETRY, "in use"),

@@ -257,6 +257,15 @@ BUGS: Final = (
         ("tests/engine/test_engine_absences.py", "-k", "first_listing"),
     ),
     Bug(
+        "what was torn is looked at as always",
+        "A file with other content than its fingerprint stands for is passed over, and its upload goes on for ever.",
+        "P5",
+        "syncd/engine/settle.py",
+        "        if result.error_class == OTHER_CONTENT:",
+        "        if result.error_class == OTHER_CONTENT + '?':",
+        ("tests/sim/test_sim_damaged.py",),
+    ),
+    Bug(
         "nobody calls for the first plan",
         "Both sides are known at the end of a step, and the next one comes when something happens.",
         "P12",

@@ -18,9 +18,10 @@ from blake3 import blake3
 
 from syncd.db.connection import Database
 from syncd.engine.desk import EngineSettings
+from syncd.engine.intake import DAMAGED
 from syncd.model.errors import RootGone, SyncdError
 from syncd.model.job import ApplyJob, Job, LookJob, PollJob, ProveJob, SendJob
-from syncd.model.node import Kind, Present
+from syncd.model.node import Kind, Present, Reason, Tree, Unknown
 from syncd.model.observation import Ask, Hints, JobFailed, Message, PullFailed, Reply, Unproven, Verb
 from syncd.ports import Databases, Stat
 from tests.engine.world import Device, Wire
@@ -361,6 +362,13 @@ class SimDevice(Device):
             for path, (kind, executable, content) in self.person.snapshot().items()
             if not any(name.endswith(".swp") for name in path.split("/"))
         }
+
+    def damaged(self) -> tuple[str, ...]:
+        """Return the paths that are held and shown because the disk gives back something else than was written."""
+        nodes = self.db.nodes
+        held = [nodes.node(key) for key in nodes.unknown(Tree.LOCAL, Reason.HELD, 0, 1000)]
+        rotten = [node.id for node in held if node and isinstance(node.local, Unknown) and node.local.detail == DAMAGED]
+        return tuple("/".join(path) for key in rotten if (path := self.engine.desk.local_path(key)) is not None)
 
     def everything(self) -> set[bytes]:
         """Return every content in the folder, trash included."""

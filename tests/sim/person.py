@@ -179,6 +179,11 @@ class SimPerson:
 
     # --- looking ---
 
+    def rot(self, path: str, data: bytes) -> None:
+        """No person's deed: the disk gives back *data* from now on, and no time moves."""
+        inode = self._inode(path)
+        inode.replace(data, inode.attributes)
+
     def names(self, path: str = "") -> list[str]:
         inode = self._inode(path)
         if inode.entries is None:

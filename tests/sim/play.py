@@ -228,12 +228,14 @@ class Play(World):
             device.step([Ask(device.tickets, Verb.RETRY)])
 
     def settle(self, *, expect: int | None = 0, rounds: int = 8) -> None:
-        """Let every device settle; check P2 and P3. Pipes are never synced, and hold what would take their name."""
+        """Let every device settle; check P2 and P3. Pipes are never synced, and hold what would take their name; what a
+        power loss damaged before it was synced is held, and shown."""
         self.settle_all(expect=expect, rounds=rounds)
         shown = [device.person.snapshot() for device in self.devices]
         pipes = tuple(path for each in shown for path, what in each.items() if what[0] == "fifo")
+        apart = (*pipes, *(path for device in self.devices for path in device.damaged()))
         trees = [
-            {path: what for path, what in device.tree().items() if not under(path, pipes)} for device in self.devices
+            {path: what for path, what in device.tree().items() if not under(path, apart)} for device in self.devices
         ]
         for device, tree in zip(self.devices, trees, strict=True):
             other = [path for path in {*tree, *trees[0]} if tree.get(path) != trees[0].get(path)]
