@@ -19,7 +19,7 @@ help:
 	@echo "make lint               lint, format check, types and import contracts only"
 	@echo "make kill200            kill -9 daemons and hub 200 times under load, twice; SYNCD_SEED, SYNCD_KILLS choose others"
 	@echo "make kill1000           the same with 1,000 kills; make chaos: everything at once, for MINUTES (10)"
-	@echo "make soak               simulated plays of whole devices; SEED, CASES (300), MINUTES"
+	@echo "make soak               simulated plays of whole devices; SEED, CASES (300), MINUTES, DEVICES"
 	@echo "make properties         planner cases, the same way (20,000); make sweep: a crash at each call of small workloads"
 	@echo "make exhaustive         every interleaving of a small model; make planted: each planted bug must be caught"
 	@echo "make coverage           every branch of what could cost a person their files"
@@ -94,14 +94,15 @@ kill200: dev
 kill1000: dev
 	@SYNCD_KILLS=500 $(BIN)/pytest -s -x -m soak tests/soak/test_kills.py
 
-# What a hunt is told: SEED, CASES and MINUTES. What ran on which commit is kept in ledgers, and gone on with.
+# What a hunt is told: SEED, CASES and MINUTES; plays also DEVICES. What ran on which commit is kept in ledgers, and gone on with.
 SEED ?= 0
 CASES ?=
 MINUTES ?=
+DEVICES ?=
 HUNT = --seed $(SEED) $(if $(CASES),--cases $(CASES)) $(if $(MINUTES),--minutes $(MINUTES)) --jobs 2
 
 soak: dev
-	@$(BIN)/python -m tests.sim.run $(HUNT) --ledger plays.jsonl
+	@$(BIN)/python -m tests.sim.run $(HUNT) $(if $(DEVICES),--devices $(DEVICES)) --ledger plays.jsonl
 
 properties: dev
 	@$(BIN)/python -m tests.property.run $(HUNT) --ledger properties.jsonl

@@ -36,6 +36,7 @@ class Hunt:
     sources: tuple[str, ...]
     chunk: int
     run: Callable[[int, int], Outcome]
+    unit: str = "seeds"
 
 
 def commit(sources: Sequence[str]) -> str:
@@ -109,7 +110,7 @@ def follow(hunt: Hunt, told: argparse.Namespace, each: Callable[[Outcome], None]
     began = last = time.monotonic()
     until = None if told.minutes is None else began + told.minutes * 60
     print(f"commit {at}, from seed {first}", flush=True)
-    for outcome in _outcomes(hunt, first, told.cases, until, max(1, told.jobs)):
+    for outcome in outcomes(hunt, first, told.cases, until, max(1, told.jobs)):
         now = time.monotonic()
         total.count += outcome.count
         total.failures.extend(outcome.failures)
@@ -117,9 +118,9 @@ def follow(hunt: Hunt, told: argparse.Namespace, each: Callable[[Outcome], None]
         if told.ledger is not None:
             note(told.ledger, hunt.name, at, now - last, outcome)
         rate = total.count / max(now - began, 1e-9)
-        print(f"{total.count:>12,} seeds, {rate:,.1f} a second, {len(total.failures)} failed", flush=True)
         for seed, why in outcome.failures:
             print(f"seed {seed}: {why}", flush=True)
+        print(f"{total.count:>12,} {hunt.unit}, {rate:,.1f} a second, {len(total.failures)} failed", flush=True)
         last = now
     return total
 
@@ -131,7 +132,7 @@ def _chunks(size: int, first: int, cases: int, until: float | None) -> Iterator[
         yield at, min(size, first + cases - at)
 
 
-def _outcomes(hunt: Hunt, first: int, cases: int, until: float | None, jobs: int) -> Iterator[Outcome]:
+def outcomes(hunt: Hunt, first: int, cases: int, until: float | None, jobs: int) -> Iterator[Outcome]:
     """Yield outcomes in the order of their seeds."""
     ranges = _chunks(hunt.chunk, first, cases, until)
     if jobs == 1:

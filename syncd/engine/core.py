@@ -57,7 +57,9 @@ from syncd.model.path import ROOT
 from syncd.observe.ignore import Rules
 from syncd.ports import Chance, Clock, Workers
 
-PROVE_AGAIN = 10.0
+PROVE_AGAIN = 1.0
+PROVE_LONGEST = 10.0
+"""Seconds, first and at most, after which a root that could not be proven is looked for again."""
 
 
 class Engine:
@@ -112,6 +114,7 @@ class Engine:
         self.reporter = Reporter(self.desk, self.looks, self.pulls, self.upkeep)
         self._unproven = ""
         self._prove_at: float | None = None
+        self._prove_after = PROVE_AGAIN
         self._scan_at: float | None = None
         self.inbox = Inbox(self.desk, lambda: self.guarding.incomplete)
         self._parts: tuple[Callable[[], None], ...] = (
@@ -149,7 +152,7 @@ class Engine:
         What one short transaction has no room for is done in the next steps, which are due at once (P11)."""
         self.inbox.put(messages)
         with self.desk.db.transaction(durable=self.inbox.decisive):
-            look_due, pull_due = (None, None) if self.decider.go_on_joining() else self._work()
+            pull_due = None if self.decider.go_on_joining() else self._work()
         self.desk.flush()
         if self.decider.joining.pair is not None:
             return self.desk.clock.monotonic()  # nothing is handed out, or answered, in between
@@ -161,10 +164,10 @@ class Engine:
         self.reporter.refresh(self._unproven, self.recovery.first, self.planning.allowed, at_once=told)
         self.asks.answer()
         self.desk.forget_ended()
-        return self._deadline(look_due, pull_due, tried)
+        return self._deadline(pull_due, tried)
 
-    def _work(self) -> tuple[float | None, float | None]:
-        """Do what one transaction has room for; returns when the next look and the next pull are due."""
+    def _work(self) -> float | None:
+        """Do what one transaction has room for; returns when the next pull is due."""
         self.intake.go_on()
         self.pulls.go_on()
         for message in self.inbox.take():
@@ -174,10 +177,11 @@ class Engine:
             if self.desk.room:
                 work()
         self.planning.work()
-        look_due = self.looks.dispatch() if not self.recovery.first else None
+        if not self.recovery.first:
+            self.looks.dispatch()
         pull_due = self.pulls.dispatch()
         self.looks.settle_walks(self.desk.clock.now())
-        return look_due, pull_due
+        return pull_due
 
     def _take(self, message: Message) -> None:
         match message:
@@ -203,6 +207,8 @@ class Engine:
                     self.desk.came_back(Lane.LOOK)
                     self.looks.proving = False
                 self._root_lost(why)
+                if proving:
+                    self._prove_after = min(self._prove_after * 2, PROVE_LONGEST)
             case Progress():
                 self.reporter.pace.progress(message)
             case _:
@@ -258,7 +264,7 @@ class Engine:
     def _proven(self, proven: Proven) -> None:
         self.desk.came_back(Lane.LOOK)
         self.looks.proving = False
-        self._unproven, self._prove_at = "", None
+        self._unproven, self._prove_at, self._prove_after = "", None, PROVE_AGAIN
         root = self.desk.db.nodes.node(ROOT)
         assert root is not None
         fingerprint = Fingerprint(proven.dev, proven.ino, 0, 0, 0)
@@ -279,7 +285,7 @@ class Engine:
             self.desk.log("the folder cannot be proven to be the one that was tied; nothing is touched", why=why)
         self._unproven = why
         self.looks.abort(self.desk.clock.now())
-        self._prove_at = self.desk.clock.monotonic() + PROVE_AGAIN
+        self._prove_at = self.desk.clock.monotonic() + self._prove_after
 
     def _walk_over(self, walk: Walk) -> None:
         now = self.desk.clock.now()
@@ -363,13 +369,14 @@ class Engine:
         free = not self.looks.proving and not self.looks.walks and self._prove_at is None
         return self.looks.asked is not None and free
 
-    def _deadline(self, look_due: float | None, pull_due: float | None, tried: float) -> float | None:
+    def _deadline(self, pull_due: float | None, tried: float) -> float | None:
         steady, wall = self.desk.clock.monotonic(), self.desk.clock.now()
         parts = (self.inbox, self.remote, self.pulls, self.pieces, self.intake, self.exclusion, self.upkeep)
         # A walk that was asked for while another ran begins in the step after that one's end.
         if self.planning.due or self._must_prove() or any(part.busy for part in parts):
             return steady
         found_out = self.recovery.due(may_look=self._may_look())
+        look_due = self.looks.due() if not self.recovery.first else None  # also what handing ops out hinted
         timers = (look_due, self._prove_at, self._scan_at, self.reporter.due(), found_out)
         dues = [due for due in timers if due is not None] + self.upkeep.dues()
         if pull_due is not None:

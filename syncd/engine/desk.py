@@ -10,6 +10,7 @@ from syncd.model.node import Present, Tree, place_of
 from syncd.model.path import ROOT, NodeKey, RelPath
 from syncd.plan.order import touch
 from syncd.ports import Chance, Clock, Traits, Workers
+from syncd.settings import Settings
 
 CHANGES_A_STEP = 1000
 """Changed rows after which a step begins nothing new: what is left is done in the next one (P11)."""
@@ -36,6 +37,26 @@ class EngineSettings:
     apply_width: int = 3
     send_width: int = 3
     look_width: int = 2
+
+    @classmethod
+    def of(cls, settings: Settings) -> "EngineSettings":
+        """Return the engine's part of a person's settings."""
+        return cls(
+            delete_rest=float(settings.guard.rest),
+            guard_nodes=settings.guard.nodes,
+            guard_share=settings.guard.share,
+            guard_floor=settings.guard.share_at_least,
+            guard_bytes=int(settings.guard.size),
+            guard_window=float(settings.guard.window),
+            scan_interval=float(settings.scan.every),
+            deep_scan_interval=float(settings.scan.deep_every),
+            poll_seconds=float(settings.remote.poll),
+            trash_retention=float(settings.trash.retention),
+            activity_retention=float(settings.activity.retention),
+            apply_width=settings.parallel.apply,
+            send_width=settings.parallel.send,
+            look_width=settings.parallel.look,
+        )
 
 
 @dataclass(slots=True)

@@ -201,10 +201,14 @@ class Looks:
             return [ROOT]
         return [key for key in json.loads(cursor) if isinstance(key, int)] or [ROOT]
 
-    def dispatch(self) -> float | None:
-        """Hand out as many looks as fit; returns when the next hint is due (monotonic), if one waits."""
+    def due(self) -> float | None:
+        """Return when the next hint is due (monotonic), if one waits and may be looked at."""
+        return self.coalescer.next_due() if self.proven else None
+
+    def dispatch(self) -> None:
+        """Hand out as many looks as fit."""
         if not self.proven:
-            return None
+            return
         now = self.desk.clock.monotonic()
         # All that is due goes out in as few jobs as can be: both ends of a move should be in one.
         hinted = [self._hinted(directory, names) for directory, names in self.coalescer.due(now)]
@@ -221,7 +225,6 @@ class Looks:
             walk.add(ready)
             while walk.stack and self.desk.in_flight.get(Lane.LOOK, 0) < 2 * self.desk.settings.look_width:
                 self._hand_out(walk)
-        return self.coalescer.next_due()
 
     def _hinted(self, directory: RelPath, names: Sequence[str] | None) -> LookUnit | None:
         """Return the look a hint asks for: at the nearest directory that L has."""

@@ -35,7 +35,6 @@ class Planning:
     copy_read: bool = False  # the whole of a restored copy was read; what follows from it is being planned
     backlog: int = 0  # up to which node all that disagrees was found; -1: to the end
     left: bool = False
-    linking: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -57,7 +56,7 @@ class Planning:
     @property
     def due(self) -> bool:
         """Whether there is something to do in the next step already."""
-        if self.left or self.guarding.busy or self.linking or self.desk.dirty or self.desk.below:
+        if self.left or self.guarding.busy or self.desk.dirty or self.desk.below or self._linking:
             return True
         # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
         return (self.backlog >= 0 or (self.copy_read and self.pulls.caught_up)) and self.allowed
@@ -98,14 +97,15 @@ class Planning:
 
     def _link(self) -> None:
         """Both sides are known for the first time: what a person has yet to decide is held again before any plan."""
-        self.linking = False
-        if self.recovery.first or self.remote.busy or self.remote.any_position:
-            return
-        if self.looks.completed == 0 or not self.pulls.caught_up or self.desk.db.meta.get(LINKED) is not None:
-            return
-        self.linking = not self.guarding.adopt_kept()
-        if not self.linking:
+        if self._linking and self.guarding.adopt_kept():
             self.desk.db.meta.set(LINKED, "yes")
+
+    @property
+    def _linking(self) -> bool:
+        """Whether both sides are known and not linked yet; the walk that was missing may have ended after ``work``."""
+        if self.recovery.first or self.remote.busy or self.remote.any_position:
+            return False
+        return self.looks.completed > 0 and self.pulls.caught_up and self.desk.db.meta.get(LINKED) is None
 
     def _accept_copy_if(self) -> None:
         """A restored copy is the root from now on, once all that was read of it, and listed, was planned and judged."""

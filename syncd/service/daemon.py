@@ -1,6 +1,6 @@
 """The composition root: one root's database, workers, engine, watcher and control socket, put together and taken apart.
 
-Owns the order in which they start and stop. Decides nothing about files.
+Owns the order in which they start and stop, and the control thread. Decides nothing about files.
 """
 
 import contextlib
@@ -8,12 +8,11 @@ import errno
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import structlog
 
@@ -22,107 +21,30 @@ from syncd.adapters.hub_remote import HubRemote
 from syncd.adapters.posix_fs import PosixFs
 from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.adapters.system import SystemChance, SystemClock
-from syncd.adapters.threads import Handler, ThreadWorkers
-from syncd.adapters.watch import make_watcher
 from syncd.control.server import ControlServer
 from syncd.db.connection import Database
-from syncd.db.views import open_view
 from syncd.engine.core import Engine
 from syncd.engine.desk import EngineSettings, RootFacts
 from syncd.engine.loop import run
 from syncd.execute.runner import Runner
 from syncd.execute.tools import Limits
 from syncd.model.errors import NoSpace, RootGone, SyncdError, Transient
-from syncd.model.job import (
-    ApplyJob,
-    Job,
-    Lane,
-    LookJob,
-    PollJob,
-    ProveJob,
-    PullJob,
-    RecoverJob,
-    SendJob,
-    SweepJob,
-)
-from syncd.model.observation import (
-    Ask,
-    JobFailed,
-    Message,
-    Proven,
-    Reply,
-    Unproven,
-    Unwatched,
-    Verb,
-    Watching,
-    Withdraw,
-)
-from syncd.model.path import RelPath
+from syncd.model.observation import Ask, Message, Reply, Verb, Withdraw
 from syncd.model.status import LiveStatus, Phase
-from syncd.observe.canary import prove_watcher
 from syncd.observe.listing import Lister
 from syncd.observe.rules import RulesReader
 from syncd.observe.scan import Looker
 from syncd.observe.snapshots import Snapshots
-from syncd.ports import RootIdentity, Traits, Watcher
+from syncd.ports import RootIdentity, Traits
 from syncd.service import folders, known_traits, patience
+from syncd.service.crew import Crew, KnownPieces
 from syncd.service.roots import RootKeeper, RootRecord, Roots, write_private
 from syncd.service.tokens import Tokens
+from syncd.service.watched import WatchedRoot
 from syncd.settings import Settings
 
 WORKERS_STOP: Final = 3.0
 """Seconds running jobs get to end by themselves; what does not is recovered at the next start (P4)."""
-
-
-def engine_settings(settings: Settings) -> EngineSettings:
-    """Return the engine's part of a person's settings."""
-    return EngineSettings(
-        delete_rest=float(settings.guard.rest),
-        guard_nodes=settings.guard.nodes,
-        guard_share=settings.guard.share,
-        guard_floor=settings.guard.share_at_least,
-        guard_bytes=int(settings.guard.size),
-        guard_window=float(settings.guard.window),
-        scan_interval=float(settings.scan.every),
-        deep_scan_interval=float(settings.scan.deep_every),
-        poll_seconds=float(settings.remote.poll),
-        trash_retention=float(settings.trash.retention),
-        activity_retention=float(settings.activity.retention),
-        apply_width=settings.parallel.apply,
-        send_width=settings.parallel.send,
-        look_width=settings.parallel.look,
-    )
-
-
-class _Pieces:
-    """The chunk cache as workers see it: a read-only view, opened for each question."""
-
-    def __init__(self, database: Path) -> None:
-        self._database = str(database)
-
-    def locate(self, hashes: Any) -> dict[bytes, tuple[RelPath, int, int]]:
-        """Return where chunks may be found locally; nothing when the database cannot be read just now."""
-        try:
-            with open_view(self._database) as view:
-                return view.locate(hashes)
-        except SyncdError:
-            return {}  # a hint that is not given: the chunk comes from the remote
-
-
-class _Crew:
-    """Two sets of worker threads: the long poll waits on the network for a minute, and no stop waits for it."""
-
-    def __init__(self, workers: ThreadWorkers, poller: ThreadWorkers) -> None:
-        self._workers, self._poller = workers, poller
-
-    def submit(self, job: Job) -> None:
-        """See ``syncd.ports.Workers``."""
-        (self._poller if job.lane is Lane.POLL else self._workers).submit(job)
-
-    def stop(self, timeout: float) -> bool:
-        """Take no more jobs; return whether all but the long poll ended within *timeout* seconds."""
-        self._poller.stop(0.0)
-        return self._workers.stop(timeout)
 
 
 @dataclass(slots=True)
@@ -130,10 +52,11 @@ class _Life:
     """All that ends when the engine meets a full disk, and is made anew from the database once there is room (P4)."""
 
     database: Database
-    inbox: "queue.SimpleQueue[Message | None]" = field(default_factory=queue.SimpleQueue)
-    over: threading.Event = field(default_factory=threading.Event)
-    crew: _Crew | None = None
-    engine: Engine | None = None
+    engine: Engine
+    crew: Crew
+    root: WatchedRoot
+    inbox: "queue.SimpleQueue[Message | None]"
+    over: threading.Event
 
 
 class Daemon:
@@ -151,7 +74,6 @@ class Daemon:
         self._roots, self._settings, self._on_end = roots, settings, on_end
         self._folder = roots.folder(record.id)
         self._log = structlog.get_logger("syncd").bind(root=record.path)
-        self._inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._switch = threading.Lock()  # held to look at, or change, the next four together
         self._life: _Life | None = None
         self._trouble: LiveStatus | None = None
@@ -161,8 +83,6 @@ class Daemon:
         self._halted = threading.Event()
         self._tickets = count(-1, -1)  # negative: our own questions; the control socket's are positive
         self._asked: dict[int, Future[Reply]] = {}
-        self._watcher: Watcher | None = None
-        self._watched: tuple[int, int, str] | None = None
         self._undo = contextlib.ExitStack()
 
     # --- for whoever runs it -------------------------------------------------------------------------------------
@@ -194,9 +114,8 @@ class Daemon:
     def live(self) -> LiveStatus:
         """What it is doing; after trouble that trouble, until the engine has taken its first step again."""
         life, trouble = self._life, self._trouble
-        engine = life.engine if life is not None else None
-        if engine is not None and (trouble is None or engine.reporter.at >= 0):
-            return engine.reporter.live
+        if life is not None and (trouble is None or life.engine.reporter.at >= 0):
+            return life.engine.reporter.live
         return trouble or LiveStatus()
 
     @property
@@ -232,7 +151,6 @@ class Daemon:
             if database is not None:
                 database.close()
             raise
-        undo.callback(self._unwatch)
         thread = threading.Thread(
             target=self._run, args=(clock, chance, database), name="control-thread", daemon=True
         )  # fmt: skip
@@ -247,33 +165,34 @@ class Daemon:
 
     def _born(self, database: Database, clock: SystemClock, chance: SystemChance) -> _Life:
         """Return an engine with workers and an inbox of its own: nothing of an earlier one can reach it."""
-        life = _Life(database)
-        settings = engine_settings(self._settings)
-        record = self._keeper.record
-        self._runner = self._build_runner(clock, chance, life)
-        self._facts = RootFacts(
+        inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        over = threading.Event()
+        settings, record = EngineSettings.of(self._settings), self._keeper.record
+        facts = RootFacts(
             device=record.device,
             traits=self._traits(),
             remote_id=record.hub_id,
             space_id=record.space_id,
             paused=record.paused,
         )
-        life.crew = self._workers(settings, life.inbox.put)
-        life.engine = Engine(
-            database, clock, chance, life.crew, settings, self._facts, self._keeper, self._reply, self._say
-        )
-        return life
+        root = WatchedRoot(self._fs, self._rules, self._keeper, facts, self._folder.base, inbox.put, self._log)
+        runner = self._build_runner(clock, chance, inbox.put, over)
+        crew = Crew(settings, self._looker, self._lister, runner, root, inbox.put)
+        engine = Engine(database, clock, chance, crew, settings, facts, self._keeper, self._reply, self._say)
+        return _Life(database, engine, crew, root, inbox, over)
 
     def _halt(self, thread: threading.Thread) -> None:
         """Let running jobs end while the control thread still records their results, then stop it."""
         with self._switch:  # stopping is set already: no other life begins after this one
             life = self._life
-        if life is not None and life.crew is not None and not life.crew.stop(WORKERS_STOP):
+        if life is not None and not life.crew.stop(WORKERS_STOP):
             self._log.info("some jobs did not end in time; they are taken up again at the next start")
         self._halted.set()
         if life is not None:
             life.inbox.put(None)
         thread.join(WORKERS_STOP)
+        if life is not None:
+            life.root.close()
 
     def _listen(self, undo: contextlib.ExitStack) -> ControlServer:
         path = folders.socket_path(self.record.id)
@@ -291,17 +210,19 @@ class Daemon:
             note.unlink(missing_ok=True)  # without a note, clients look where the socket usually is
         return server
 
-    def _build_runner(self, clock: SystemClock, chance: SystemChance, life: _Life) -> Runner:
+    def _build_runner(
+        self, clock: SystemClock, chance: SystemChance, post: Callable[[Message], None], over: threading.Event
+    ) -> Runner:
         return Runner(
             self._fs,
             self._remote,
             clock,
             chance,
             lambda: self.record.device,
-            _Pieces(self._folder.database),
+            KnownPieces(self._folder.database),
             Limits(free_floor_bytes=int(self._settings.disk.free_floor)),
-            life.inbox.put,
-            lambda: self._stopping.is_set() or life.over.is_set(),
+            post,
+            lambda: self._stopping.is_set() or over.is_set(),
             lambda path, directory: self._rules.read().ignored(path, directory),
             self._snapshots,
         )
@@ -312,105 +233,6 @@ class Daemon:
         except (RootGone, OSError) as error:
             self._log.warning("the folder is not there yet; it is looked for again and again", why=str(error))
             return known_traits.recall(self._folder.base)
-
-    def _workers(self, settings: EngineSettings, post: Callable[[Message], None]) -> _Crew:
-        widths = {
-            Lane.LOOK: settings.look_width,
-            Lane.LIST: 1,
-            Lane.APPLY: settings.apply_width,
-            Lane.SEND: settings.send_width,
-        }
-        handlers: dict[Lane, Handler] = dict.fromkeys(widths, self._carry_out)
-        poller = ThreadWorkers({Lane.POLL: self._carry_out}, {Lane.POLL: 1}, post)
-        return _Crew(ThreadWorkers(handlers, widths, post), poller)
-
-    # --- in worker threads ---------------------------------------------------------------------------------------
-
-    def _carry_out(self, job: Job) -> Iterable[Message]:
-        """Carry *job* out. A root found to be gone is told at once, not at the next proof: everything stops (P8)."""
-        try:
-            yield from self._results(job)
-        except RootGone as error:
-            yield JobFailed(job, str(error))
-            yield Unproven(str(error), proving=False)
-
-    def _results(self, job: Job) -> Iterable[Message]:
-        match job:
-            case LookJob():
-                return [self._looker.look(job)]
-            case ProveJob():
-                return self._prove(job.watcher)
-            case PullJob():
-                return [self._lister.pull(job)]
-            case PollJob():
-                return [self._lister.poll(job)]
-            case ApplyJob():
-                return self._runner.apply(job)
-            case SendJob():
-                return self._runner.send(job)
-            case RecoverJob():
-                return [self._runner.recover(job)]
-            case SweepJob():
-                return [self._runner.sweep(job)]
-        assert_never(job)
-
-    def _prove(self, doubt_watcher: bool) -> list[Message]:
-        """Prove the root, and have it watched before anybody scans it: watch first, then scan."""
-        try:
-            found = self._fs.prove()
-            self._facts.traits = self._fs.traits  # read by the control thread only after the message below
-            known_traits.keep(self._folder.base, self._facts.traits)
-        except (RootGone, OSError) as error:
-            self._unwatch()
-            return [Unproven(str(error))]
-        messages: list[Message] = []
-        # What is ignored is not watched; other rules than the watcher began with need another watcher.
-        watched = (found.dev, found.ino, self._rules.read().text)
-        doubted = doubt_watcher and (self._watcher is None or not self._reports(self._watcher))
-        if self._watched != watched or doubted:
-            messages += self._watch()
-            self._watched = watched
-        # The device number may change with a mount; a restored copy has other inodes.
-        same = self._keeper.record.ino in (0, found.ino)
-        return [*messages, Proven(same, found.dev, found.ino)]
-
-    def _watch(self) -> list[Message]:
-        """Have the root watched by a new watcher, which has to prove itself; it starts before the old one ends."""
-        self._inbox.put(Watching())
-        watcher = make_watcher(self.record.path, self._inbox.put, self._unwatched)
-        why = "the watcher does not report what happens here"
-        try:
-            watcher.start()
-            proven = self._reports(watcher)
-        except RootGone:
-            watcher.close()
-            raise
-        except (SyncdError, OSError) as error:
-            why, proven = str(error), False
-        self._unwatch()
-        if not proven:
-            watcher.close()
-            self._log.warning("the folder cannot be watched; it is looked at regularly instead", why=why)
-            return [Unwatched(((),), why)]
-        self._watcher = watcher
-        return []
-
-    def _reports(self, watcher: Watcher) -> bool:
-        """Return whether *watcher* reports what happens, as far as that can be tried."""
-        try:
-            return prove_watcher(self._fs, watcher)
-        except (NoSpace, OSError) as error:
-            self._log.warning("the watcher cannot be tried now", why=str(error))
-            return True  # no canary could be made: nothing is known against the watcher
-
-    def _unwatch(self) -> None:
-        watcher, self._watcher, self._watched = self._watcher, None, None
-        if watcher is not None:
-            watcher.close()
-
-    def _unwatched(self, path: RelPath) -> bool:
-        """Return whether a directory needs no watch: nothing below it is ever synced."""
-        return self._rules.read().ignored(path, True)
 
     # --- in the control thread -----------------------------------------------------------------------------------
 
@@ -449,12 +271,11 @@ class Daemon:
         with contextlib.ExitStack() as undo:
             undo.callback(self._closed, database)
             life = self._born(database, clock, chance)
-            assert life.engine is not None
             undo.callback(self._buried, life)
             with self._switch:
                 if self._stopping.is_set():
                     return
-                self._life, self._inbox = life, life.inbox
+                self._life = life
                 for ask in self._open.values():
                     life.inbox.put(ask)
             try:
@@ -472,11 +293,10 @@ class Daemon:
     def _buried(self, life: _Life) -> None:
         """See that nothing of *life* goes on: the next one must find every op as it was left."""
         life.over.set()
-        assert life.crew is not None
         while not life.crew.stop(0.0 if self._stopping.is_set() else WORKERS_STOP):
             if self._stopping.is_set():
-                return
-        self._unwatch()
+                break
+        life.root.close()
 
     def _troubled(self, error: BaseException, *, next_at: float | None = None, final: bool = False) -> None:
         """Say why nothing is done, and answer whoever asked: nobody is kept waiting for room."""

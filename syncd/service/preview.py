@@ -24,7 +24,7 @@ from syncd.adapters.system import SystemChance, SystemClock
 from syncd.db.connection import Database
 from syncd.db.views import open_view
 from syncd.engine.core import Engine
-from syncd.engine.desk import RootFacts
+from syncd.engine.desk import EngineSettings, RootFacts
 from syncd.model.errors import RootGone
 from syncd.model.job import Job, LookJob, ProveJob, PullJob, RecoverJob
 from syncd.model.observation import Ask, JobFailed, Message, Proven, Reply, Unproven, Verb
@@ -33,7 +33,6 @@ from syncd.observe.scan import Looker
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import RootIdentity, Traits
 from syncd.service import known_traits
-from syncd.service.daemon import engine_settings
 from syncd.service.roots import RootRecord, Roots
 from syncd.service.tokens import Tokens
 from syncd.settings import Settings
@@ -137,7 +136,7 @@ class _Trial:
         database = Database.open(os.fspath(self._path), clock=self._clock)
         try:
             engine = Engine(
-                database, self._clock, SystemChance(), self, engine_settings(self._settings), self._facts,
+                database, self._clock, SystemChance(), self, EngineSettings.of(self._settings), self._facts,
                 _Forgetful(self._record), self._answers.put, _say_nothing,
             )  # fmt: skip
             due = engine.start()

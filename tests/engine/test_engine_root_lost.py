@@ -69,3 +69,28 @@ def test_p8_what_was_being_walked_is_not_walked_on_without_the_root(make_world: 
     ann.deadline = ann.engine.step([])
     assert any(isinstance(job, ProveJob) for job in ann.jobs)
     ann.wait()
+
+
+def test_p8_a_root_that_stays_away_is_looked_for_less_and_less_often_but_never_given_up(make_world: Make) -> None:
+    world = make_world("ann")
+    (ann,) = world.devices
+    world.settle()
+    while ann.one():
+        pass
+    away = ann.base / "away"
+    ann.root.rename(away)
+    ann.deadline = ann.engine.step([Unproven("the folder is gone", proving=False)])
+    pauses = []
+    for _ in range(6):
+        before = world.time.monotonic()
+        while not (proofs := [job for job in ann.jobs if isinstance(job, ProveJob)]):
+            assert ann.deadline is not None
+            world.time.ahead += max(0.0, ann.deadline - world.time.monotonic())
+            ann.deadline = ann.engine.step([])
+        pauses.append(round(world.time.monotonic() - before))
+        ann.jobs.remove(proofs[0])
+        ann.deadline = ann.engine.step(ann.handle(proofs[0]))
+    assert pauses == [1, 1, 2, 4, 8, 10]
+    away.rename(ann.root)
+    world.settle()
+    assert ann.engine.live.phase is Phase.IN_SYNC

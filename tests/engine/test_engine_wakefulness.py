@@ -1,8 +1,9 @@
 """When the loop is called again: neither for what cannot go on, nor too late for what can (P12)."""
 
+from collections import deque
 from collections.abc import Callable
 
-from syncd.model.job import LookJob, PollJob, ProveJob
+from syncd.model.job import LookJob, PollJob, ProveJob, PullJob
 from syncd.model.observation import Ask, Hints, PollEnded, PullFailed, PullFault, Verb
 from syncd.model.op import OpState
 from tests.engine.world import Device, World
@@ -72,3 +73,16 @@ def test_a_walk_asked_for_during_another_begins_in_the_step_after_its_end(make_w
     idle(ann)
     assert 901 in ann.replies
     assert 902 in ann.replies
+
+
+def test_a_first_link_goes_on_in_the_step_after_its_walk(make_world: Make) -> None:
+    """Both sides are known once the walk is over, also when it ends last: no sweep has to come to begin the plan."""
+    (ann,) = make_world("ann").devices
+    ann.write("old", "there before it was linked")
+    ann.tickets += 1
+    ann.deadline = ann.engine.step([Ask(ann.tickets, Verb.WAIT)])
+    while any(isinstance(job, PullJob) for job in ann.jobs):
+        ann.jobs = deque(sorted(ann.jobs, key=lambda job: not isinstance(job, PullJob)))
+        ann.one()
+    idle(ann)
+    assert ann.replies[ann.tickets].code == 0

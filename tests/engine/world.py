@@ -214,6 +214,23 @@ class Device:
         self.deadline = self.engine.step([])
         return False
 
+    @property
+    def busy(self) -> bool:
+        """Whether jobs are to be done: the long poll is none, a test ends it."""
+        return any(not isinstance(job, PollJob) for job in self.jobs)
+
+    def sleep(self) -> None:
+        """Let the time pass until a step is due. One that is not due yet must find nothing to do: on a real device it
+        would come only with the next message or timer, however late."""
+        jobs, replies, due = len(self.jobs), len(self.replies), self.deadline
+        self.deadline = self.engine.step([])
+        if due is None or due > self.time.monotonic():
+            assert (len(self.jobs), len(self.replies)) == (jobs, replies), (
+                f"no step was due until {due}: {self.doings()}"
+            )
+            if self.deadline is not None:
+                self.time.ahead += max(0.0, self.deadline - self.time.monotonic())
+
     def handle(self, job: Job) -> list[Message]:
         match job:
             case ProveJob():
@@ -248,8 +265,10 @@ class Device:
         for _ in range(STEPS):
             if ticket in self.replies:
                 break
-            if not self.one() and self.deadline is not None:
-                self.time.ahead += max(0.0, self.deadline - self.time.monotonic())
+            if self.busy:
+                self.one()
+            else:
+                self.sleep()
         reply = self.replies.get(ticket)
         assert reply is not None, f"{self.name} does not settle: {self.doings()}"
         assert reply.code == expect, f"{self.name}: {reply.text}; {self.doings()}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import hunting
 from tests.property import run
 from tests.property.case import KINDS, Case, case_of, read
 from tests.property.generator import ACTS
@@ -53,7 +54,7 @@ def test_a_ledger_is_gone_on_with_on_the_same_commit_only(
 ) -> None:
     ledger = tmp_path / "ledger.jsonl"
     for at in ("one", "one", "two"):
-        monkeypatch.setattr(run, "commit", lambda at=at: at)
+        monkeypatch.setattr(hunting, "commit", lambda sources, at=at: at)
         assert run.main(["--cases", "7", "--seed", "3", "--ledger", str(ledger)]) == 0
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert [(line["commit"], line["first"], line["count"]) for line in lines] == [
@@ -65,7 +66,7 @@ def test_a_ledger_is_gone_on_with_on_the_same_commit_only(
     assert "7 cases" in capsys.readouterr().out
 
 
-def test_two_processes_play_each_seed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "CHUNK", 3)
-    found = [(outcome.first, outcome.count) for outcome in run.outcomes(5, 10, None, 2)]
+def test_two_processes_play_each_seed_once() -> None:
+    hunt = hunting.Hunt("cases", (), 3, run.run_seeds)
+    found = [(outcome.first, outcome.count) for outcome in hunting.outcomes(hunt, 5, 10, None, 2)]
     assert found == [(5, 3), (8, 3), (11, 3), (14, 1)]

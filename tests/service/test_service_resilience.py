@@ -24,6 +24,7 @@ from syncd.service.roots import RootRecord, Roots, new_root_id
 from syncd.service.running import started
 from syncd.service.tokens import Tokens
 from syncd.settings import Settings
+from tests.service.lives import life, watches
 from tests.sim.vfs import SimVfs
 from tests.waiting import until
 
@@ -97,7 +98,7 @@ def test_a_folder_of_an_unreadable_root_is_not_taken_for_a_new_one(
 
 def broken(daemon: Daemon) -> None:
     """Let the control thread fall over a message that makes no sense."""
-    daemon._inbox.put(HintsLost(below=cast(Any, None), why="a fault"))
+    life(daemon).inbox.put(HintsLost(below=cast(Any, None), why="a fault"))
     until(lambda: daemon.failure is not None, "its control thread ended")
 
 
@@ -106,7 +107,7 @@ def test_p12_one_roots_end_leaves_the_others_and_status_tells(roots: Roots, tmp_
     stopped = threading.Event()
     with started(roots, records, Settings(), stopped) as daemons:
         for daemon in daemons:
-            until(lambda daemon=daemon: daemon._watcher is not None, "it watches its root")  # type: ignore[misc]
+            until(lambda daemon=daemon: watches(daemon), "it watches its root")  # type: ignore[misc]
         broken(daemons[0])
         assert not stopped.is_set()
         live = client.status(Path(roots.folder(records[0].id).socket_note.read_text().strip()))["live"]
@@ -160,7 +161,7 @@ def test_p4_p12_a_full_disk_under_the_database_is_waited_out(roots: Roots, tmp_p
         assert daemon.failure is None
         vfs.fail(0)
         until(lambda: daemon.live.phase is Phase.OFFLINE, "it goes on by itself once there is room")
-        until(lambda: daemon._watcher is not None, "it watches its root again")
+        until(lambda: watches(daemon), "it watches its root again")
         (tmp_path / "root" / "later.txt").write_text("later")
         until(lambda: files(roots, record) == 2, "nothing was lost meanwhile")
     assert daemon.failure is None

@@ -7,7 +7,6 @@ import pytest
 from syncd.engine.desk import EngineSettings
 from syncd.model.errors import Usage
 from syncd.service import config, folders
-from syncd.service.daemon import engine_settings
 from syncd.settings import DAY, GIB, LogFormat, LogLevel, Settings, parse
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "syncd.toml"
@@ -25,7 +24,7 @@ def test_the_example_says_every_setting_with_its_default() -> None:
 
 
 def test_the_engines_defaults_are_the_settings_defaults() -> None:
-    assert engine_settings(Settings()) == EngineSettings()
+    assert EngineSettings.of(Settings()) == EngineSettings()
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,10 @@ class SimDevice(Device):
         self.step([])
         return False
 
+    @property
+    def busy(self) -> bool:
+        return bool(self.under_way) or super().busy
+
     def wait(self, *, expect: int = 0) -> Reply:
         self.asking = self.tickets + 1
         try:

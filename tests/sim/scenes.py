@@ -17,8 +17,11 @@ DEVICES = ("ann", "bob", "cleo")
 
 @dataclass(frozen=True)
 class Cuts:
-    """What is left out of a play, to find the least that still fails: evils, deeds by number, turns past a number."""
+    """What is left out of a play, to find the least that still fails: evils, deeds by number, turns past a number.
 
+    *devices* is how many there are; None: two or three, as the seed says."""
+
+    devices: int | None = None
     evils: frozenset[str] = frozenset()
     deeds: frozenset[int] = frozenset()
     turns: int | None = None
@@ -51,7 +54,7 @@ def everybody(base: Path, seed: int, cuts: Cuts, told: Told) -> None:
     """P1, P2, P3, P4: everybody edits everywhere, and everything goes wrong."""
     luck = random.Random(seed)
     weather = Weather.chosen(luck, memory=True)
-    play = _stage(told, base, seed, DEVICES[: 2 + seed % 2], cuts.of(weather))
+    play = _stage(told, base, seed, cuts, 2 + seed % 2, weather)
     hand = told.hand = Hand(seed, skip=cuts.deeds)
     play.meddler = hand.act
     begin(play, hand, play.devices)
@@ -66,7 +69,7 @@ def one_person(base: Path, seed: int, cuts: Cuts, told: Told) -> None:
     """P4: with one device editing, its person finds the folder as she left it, whatever died in between."""
     luck = random.Random(seed + 1_000_000)
     weather = Weather.chosen(luck, memory=False)
-    play = _stage(told, base, seed, DEVICES[: 2 + seed % 2], cuts.of(weather))
+    play = _stage(told, base, seed, cuts, 2 + seed % 2, weather)
     hand, ann = Hand(seed, skip=cuts.deeds), play.devices[0]
     told.hand = hand
     play.meddler = lambda device: hand.act(ann)
@@ -89,7 +92,7 @@ def changing_rules(base: Path, seed: int, cuts: Cuts, told: Told) -> None:
     """P1, P2: the ignore rules change while everything goes wrong."""
     luck = random.Random(seed + 2_000_000)
     weather = Weather.chosen(luck, memory=True)
-    play = _stage(told, base, seed, DEVICES[:2], cuts.of(weather))
+    play = _stage(told, base, seed, cuts, 2, weather)
     hand = told.hand = Hand(seed, rules=True, skip=cuts.deeds)
     play.meddler = hand.act
     begin(play, hand, play.devices)
@@ -131,8 +134,9 @@ def describe(told: Told) -> str:
     return f"seed {play.seed}, weather: {play.chosen}\n" + "\n".join(play.trace[-40:])
 
 
-def _stage(told: Told, base: Path, seed: int, names: tuple[str, ...], weather: Weather) -> Play:
-    play = told.play = Play(base, seed, *names, weather=weather)
+def _stage(told: Told, base: Path, seed: int, cuts: Cuts, devices: int, weather: Weather) -> Play:
+    names = DEVICES[: cuts.devices or devices]
+    play = told.play = Play(base, seed, *names, weather=cuts.of(weather))
     return play
 
 
