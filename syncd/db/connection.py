@@ -17,8 +17,8 @@ from syncd.db.activity import Activity, Commands
 from syncd.db.chunks import Chunks
 from syncd.db.conflicts import Conflicts
 from syncd.db.decisions import Decisions
-from syncd.db.facts import Held, OwnMeta
-from syncd.db.nodes import Nodes
+from syncd.db.facts import Held
+from syncd.db.own import OwnMeta, OwnNodes
 from syncd.db.queue import Queue
 from syncd.db.runs import Runs
 from syncd.db.schema import Migration, apply_pragmas, migrate, shipped_migrations, sync_path, translated
@@ -44,7 +44,7 @@ class Database:
         self._changed_before = 0
         self.rebuilt = rebuilt
         self.set_aside = aside
-        self.nodes = Nodes(connection)
+        self.nodes = OwnNodes(connection)
         self.queue = Queue(connection, clock)
         self.conflicts = Conflicts(connection)
         self.decisions = Decisions(connection)
@@ -110,6 +110,7 @@ class Database:
                     execute("COMMIT")
                 except BaseException:
                     self.meta.forget()
+                    self.nodes.forget()
                     raise
                 finally:
                     self._inside = False

@@ -42,33 +42,6 @@ class Meta:
         return {str(key): str(value) for key, value in self._execute("SELECT key, value FROM meta ORDER BY key")}
 
 
-class OwnMeta(Meta):
-    """The meta table for its only writer (P11), who asks some twenty times a step: read once, kept until it changes.
-
-    Whoever rolls back must say ``forget``: what was read since the transaction began may never have been."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        super().__init__(connection)
-        self._known: dict[str, str] | None = None
-
-    def get(self, key: str, default: str | None = None) -> str | None:
-        if self._known is None:
-            self._known = super().all()
-        return self._known.get(key, default)
-
-    def set(self, key: str, value: str) -> None:
-        self.forget()  # before: a write that fails leaves nothing wrong behind
-        super().set(key, value)
-
-    def delete(self, key: str) -> None:
-        self.forget()
-        super().delete(key)
-
-    def forget(self) -> None:
-        """Read the table again when somebody asks."""
-        self._known = None
-
-
 @dataclass(frozen=True, slots=True)
 class HeldEntry:
     """A local name that cannot be synced. *name* as the directory lists it when given, escaped when read back."""
