@@ -11,8 +11,8 @@ import apsw
 
 from syncd.db.facts import Meta
 from syncd.db.nodes import Nodes
-from syncd.model.node import Node
-from syncd.model.path import NodeKey
+from syncd.model.node import Node, Tree, place_of
+from syncd.model.path import ROOT, NodeKey, RelPath
 
 KEPT: Final = 4096
 """Rows kept at most: a page of planning reads fewer, however many files the root has."""
@@ -61,6 +61,19 @@ class OwnNodes(Nodes):
             return self._rows[key]
         found = self._rows[key] = super().node(key)
         return found
+
+    def path(self, tree: Tree, key: NodeKey) -> RelPath | None:
+        names: list[str] = []
+        passed: set[NodeKey] = set()
+        while key != ROOT:
+            node = self.node(key)
+            place = None if node is None or key in passed else place_of(node.state(tree))
+            if place is None:
+                return None
+            passed.add(key)
+            names.append(place.name)
+            key = place.parent
+        return tuple(reversed(names))
 
     def forget(self) -> None:
         """Read rows again when somebody asks."""
