@@ -90,6 +90,11 @@ class QueueReader:
             (side.value, now, limit),
         )
 
+    def any_ready(self, now: float) -> bool:
+        """Return whether ``ready`` has anything to give, on either side."""
+        sql = "SELECT 1 FROM queue_op WHERE state = 'ready' AND next_retry_at <= ? LIMIT 1"
+        return self._execute(sql, (now,)).fetchone() is not None
+
     def running(self) -> list[QueuedOp]:
         """Return ops handed to executors, by id; after a start: those a crash interrupted."""
         return self._all("WHERE state = 'running' ORDER BY id", ())

@@ -353,10 +353,14 @@ class Engine:
             return
         if not self.looks.proven or self.looks.completed == 0:
             return
+        with self.desk.db.reading():
+            ruled = self.pulls.online and self.exclusion.in_force(plans_left=self.planning.left)
+            if not self.desk.db.queue.any_ready(self.desk.clock.now()):
+                return  # as in most steps: no transaction is worth it
         with self.desk.db.transaction(durable=True):
             judged = self.planning.judged
             jobs = self.dispatcher.work(Side.LOCAL, deletes=True, judged=judged)
-            if self.pulls.online and self.exclusion.in_force(plans_left=self.planning.left):
+            if ruled:
                 jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet, judged=judged)
             for job in jobs:
                 self.desk.send(job)

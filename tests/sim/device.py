@@ -342,6 +342,13 @@ class SimDevice(Device):
         self.step([])
         return False
 
+    def rest(self, most: int) -> None:
+        """In calm weather: do what waits, *most* things at most. Nothing waits, and no step is due: then there is
+        nothing to come but time, and every further step would be the same one (``sleep`` asserts that)."""
+        for _ in range(most):
+            if not self.one() and not self.busy and (self.deadline is None or self.deadline > self.time.monotonic()):
+                return
+
     @property
     def busy(self) -> bool:
         return bool(self.under_way) or super().busy

@@ -222,8 +222,7 @@ class Play(World):
                 device.restart(calm=True)
         self.time.ahead += 15.0  # a root that could not be proven is tried again by now
         for device in self.devices:
-            for _ in range(200):  # what was under way may end badly yet
-                device.one()
+            device.rest(200)  # what was under way may end badly yet
             device.tickets += 1
             device.step([Ask(device.tickets, Verb.RETRY)])
 

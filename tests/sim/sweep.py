@@ -36,6 +36,7 @@ from tests.sim import operations
 from tests.sim.cases import broken, faults, in_turns, reference
 from tests.sim.faults import Fault, How
 from tests.sim.operations import Workload, shown
+from tests.sim.scenes import place
 from tests.sim.stage import Stage
 
 SOURCES = ("syncd", "tests/sim")
@@ -100,11 +101,6 @@ def sweep(stage: Stage, workload: Workload, plan: Plan) -> Swept:
     out.cases = dict(sorted(done.items()))
     out.seconds = time.perf_counter() - began
     return out
-
-
-def place() -> str | None:
-    """Return a folder in memory, where there is one."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 @contextmanager

@@ -52,9 +52,9 @@ class Kept:
     base: bytearray = field(default_factory=bytearray)
     since: list[Write] = field(default_factory=list)
 
-    def now(self) -> bytes:
-        """Return the present file's content."""
-        return bytes(_applied(self.base.copy(), self.since))
+    def now(self) -> bytearray:
+        """Return the present file's content, to look at only."""
+        return _applied(self.base.copy(), self.since) if self.since else self.base
 
     def synced(self) -> None:
         _applied(self.base, self.since)
@@ -84,7 +84,8 @@ class Kept:
 def _applied(image: bytearray, writes: list[Write]) -> bytearray:
     """Do *writes* to *image* and return it; gaps read as zeros."""
     for place, data in writes:
-        image.extend(bytes(max(0, place - len(image))))
+        if place > len(image):
+            image.extend(bytes(place - len(image)))
         if data is None:
             del image[place:]
         else:
@@ -255,10 +256,11 @@ class SimFile(apsw.VFSFile):
         self._vfs, self._path = vfs, path
 
     def xWrite(self, data: bytes, offset: int) -> None:
-        self._vfs.before("xWrite", self._path)
-        if not self._vfs.frozen:
-            super().xWrite(data, offset)
-            self._vfs.kept[self._path].since.append((offset, bytes(data)))
+        vfs = self._vfs
+        vfs.before("xWrite", self._path)
+        if not vfs.frozen:
+            apsw.VFSFile.xWrite(self, data, offset)
+            vfs.kept[self._path].since.append((offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:
         self._vfs.before("xTruncate", self._path)
