@@ -28,6 +28,7 @@ from syncd.engine.recovery import Recovery
 from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
 from syncd.engine.upkeep import Upkeep
+from syncd.execute.retry import LONGEST
 from syncd.model.job import ApplyJob, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Fingerprint, Place, Present
 from syncd.model.observation import (
@@ -135,6 +136,7 @@ class Engine:
         with db.transaction():
             if db.rebuilt:
                 self.desk.log("the database starts empty: everything is looked at and listed again")
+            db.queue.bound(self.desk.clock.now() + LONGEST)
             self.errands.fail_interrupted()
             self.exclusion.load()
             self.decider.joining.load()
@@ -241,8 +243,7 @@ class Engine:
             case Withdraw(ticket=ticket):
                 self.asks.withdraw(ticket)
             case ClockJumped(seconds=seconds):
-                self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
-                self.looks.ask_full(doubt_watcher=True)
+                self.upkeep.clock_jumped(seconds)
                 self.pulls.hurry()
             case Swept(late=late, bytes_kept=bytes_kept, held=held):
                 self.desk.came_back(Lane.APPLY)
