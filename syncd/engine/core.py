@@ -273,7 +273,7 @@ class Engine:
             self.desk.db.nodes.set_local(ROOT, Present(Place(0, "")), fingerprint)
         if not proven.same_inode:
             self.guarding.hold_all = True
-            self.looks.asked = RunKind.DEEP
+            self.looks.asked, self.looks.gently = RunKind.DEEP, False
             self.desk.log("the root is a restored copy: everything is read again and every delete is held")
         if self.looks.asked is not None and not self.looks.walks:
             self.looks.start_walk(self.looks.asked, self.desk.clock.now())
@@ -339,7 +339,8 @@ class Engine:
         if self._scan_at is not None and now >= self._scan_at:
             self._scan_at = None
             deep_at = float(self.desk.db.meta.get("deep scan at") or 0)
-            self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
+            deep = self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval
+            self.looks.ask_full(deep=deep, gently=True)
         if self._must_prove():
             self.looks.prove()
         may_look = self._may_look()
