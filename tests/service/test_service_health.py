@@ -126,6 +126,7 @@ def test_p12_a_database_deleted_under_its_daemon_is_a_fault(
     ("trait", "has", "says"),
     [
         ("exchange", False, "cannot exchange two names at once"),
+        ("no_replace", False, "cannot refuse to replace a name"),
         ("symlinks", False, "no symlinks"),
         ("executable_bit", False, "no executable bit"),
         ("case_sensitive", False, "takes A and a for one name"),
