@@ -4,6 +4,7 @@ import click
 
 from syncd.cli import reach
 from syncd.cli.render import ago, columns, count, paint, say, say_json, size
+from syncd.control.client import Answer
 from syncd.model.errors import Usage
 from syncd.model.path import shown
 from syncd.service.roots import RootRecord, Roots
@@ -40,7 +41,7 @@ def conflicts(roots: tuple[str, ...], as_json: bool, everything: bool) -> int:
     still_open = any(row.resolution is None for _, row in found)
     if still_open and not as_json:
         say("\nsyncd resolve ID keeps both; --mine keeps the copy's content, --theirs the path's")
-    return 3 if still_open else 0
+    return reach.worst([3 if still_open else 0])
 
 
 @click.command(epilog="\b\nExamples:\n  syncd resolve 4 --mine\n  syncd resolve all --root ~/Sync")
@@ -49,13 +50,12 @@ def conflicts(roots: tuple[str, ...], as_json: bool, everything: bool) -> int:
 @click.option("--mine", "resolution", flag_value="keep mine", help="The conflicted copy's content takes the path.")
 @click.option("--theirs", "resolution", flag_value="keep theirs", help="The path stays as it is; the copy goes.")
 @click.option("--root", metavar="ROOT", help="The folder, when several are tied.")
-def resolve(conflict: str, resolution: str, root: str | None) -> int:
+@reach.json_option()
+def resolve(conflict: str, resolution: str, root: str | None, as_json: bool) -> int:
     """Decide a conflict. What goes, goes to the trash, here and on every device."""
     if conflict != "all" and not conflict.isdigit():
         raise Usage(f"{shown(conflict)}: is not a conflict's number; `syncd conflicts` lists them")
-    answer = reach.ask(_only(root), "resolve", id=conflict, resolution=resolution)
-    say(answer.text)
-    return answer.code
+    return _tell(reach.ask(_only(root), "resolve", id=conflict, resolution=resolution), as_json)
 
 
 @click.group(invoke_without_command=True, epilog="\b\nExamples:\n  syncd approve\n  syncd approve allow 2")
@@ -81,22 +81,30 @@ def list_groups(as_json: bool) -> int:
 @approve.command(epilog="\b\nExample:\n  syncd approve allow 2")
 @click.argument("group", type=click.IntRange(min=1))
 @click.option("--root", metavar="ROOT", help="The folder, when several are tied.")
-def allow(group: int, root: str | None) -> int:
+@reach.json_option()
+def allow(group: int, root: str | None, as_json: bool) -> int:
     """Let a held group go."""
-    return _decide(group, "allow", root)
+    return _decide(group, "allow", root, as_json)
 
 
 @approve.command(epilog="\b\nExample:\n  syncd approve refuse 2")
 @click.argument("group", type=click.IntRange(min=1))
 @click.option("--root", metavar="ROOT", help="The folder, when several are tied.")
-def refuse(group: int, root: str | None) -> int:
+@reach.json_option()
+def refuse(group: int, root: str | None, as_json: bool) -> int:
     """Refuse a held group: what was deleted or overwritten is brought back."""
-    return _decide(group, "refuse", root)
+    return _decide(group, "refuse", root, as_json)
 
 
-def _decide(group: int, decision: str, root: str | None) -> int:
-    answer = reach.ask(_only(root), "approve", group=str(group), decision=decision)
-    say(answer.text)
+def _decide(group: int, decision: str, root: str | None, as_json: bool) -> int:
+    return _tell(reach.ask(_only(root), "approve", group=str(group), decision=decision), as_json)
+
+
+def _tell(answer: Answer, as_json: bool) -> int:
+    if as_json:
+        say_json({"code": answer.code, "text": answer.text})
+    else:
+        say(answer.text)
     return answer.code
 
 
@@ -112,7 +120,7 @@ def _list_groups(as_json: bool) -> int:
     from syncd.db.views import open_view
 
     found = []
-    for record in Roots().select(()):
+    for record in reach.chosen(()):
         with open_view(str(Roots().folder(record.id).database)) as view, view.moment():
             found += [(record, group, view.items(group.id, limit=10)) for group in view.groups()]
     if as_json:
@@ -121,7 +129,7 @@ def _list_groups(as_json: bool) -> int:
               "created": group.created, "items": group.items, "undecided": group.undecided, "bytes": group.bytes,
               "first": [item.path for item in items]} for record, group, items in found]
         )  # fmt: skip
-        return 3 if found else 0
+        return reach.worst([3 if found else 0])
     if not found:
         say("nothing is held")
     for record, group, items in found:
@@ -132,4 +140,4 @@ def _list_groups(as_json: bool) -> int:
             say(line)
     if found:
         say("\nsyncd approve allow NUMBER lets it go; syncd approve refuse NUMBER brings everything back")
-    return 3 if found else 0
+    return reach.worst([3 if found else 0])

@@ -1,6 +1,7 @@
 """`syncd hub`: run a hub, invite devices to it, and look after it."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -150,24 +151,32 @@ def devices(space: str | None, data: str | None, as_json: bool) -> int:
 @click.argument("device")
 @_data_option()
 @click.option("--space", help="The device's space, when several devices have that name.")
-def revoke(device: str, data: str | None, space: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def revoke(device: str, data: str | None, space: str | None, as_json: bool) -> int:
     """Take a device's access away, by name or id. Its files stay where they are."""
     with _opened(data_path(data)) as core:
         gone = core.revoke(device, space)
-    say(f"{shown(gone.name)} may no longer use {shown(gone.space)}")
+    if as_json:
+        say_json({"id": gone.device_id, "name": gone.name, "space": gone.space, "revoked": gone.revoked_at})
+    else:
+        say(f"{shown(gone.name)} may no longer use {shown(gone.space)}")
     return 0
 
 
 @hub.command(epilog="\b\nExample:\n  syncd hub gc --data /srv/hub --keep-days 30")
 @_data_option()
 @click.option("--keep-days", type=click.FloatRange(min=0), help="How long old versions stay (default: 90).")
-def gc(data: str | None, keep_days: float | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def gc(data: str | None, keep_days: float | None, as_json: bool) -> int:
     """Remove old versions and unused chunks.
 
     Works while the hub serves.
     """
     with _opened(data_path(data)) as core:
         report = core.gc() if keep_days is None else core.gc(keep_days * 86400.0)
+    if as_json:
+        say_json(dataclasses.asdict(report))
+        return 0
     removed = [
         count(number, one)
         for number, one in ((report.versions, "version"), (report.tombstones, "tombstone"), (report.chunks, "chunk"))
@@ -182,10 +191,14 @@ def gc(data: str | None, keep_days: float | None) -> int:
 
 @hub.command(epilog="\b\nExample:\n  syncd hub verify --data /srv/hub")
 @_data_option()
-def verify(data: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def verify(data: str | None, as_json: bool) -> int:
     """Read and check everything stored. Ends with 1 when something is damaged."""
     with _opened(data_path(data)) as core, _progress("verifying") as told:
         report = core.verify(told)
+    if as_json:
+        say_json(dataclasses.asdict(report))
+        return 1 if report.faults else 0
     say(f"{count(report.chunks, 'chunk')}, {size(report.bytes_read)}, {count(report.contents, 'content')} checked")
     for fault in report.faults:
         say(f"  {fault}")
@@ -196,16 +209,23 @@ def verify(data: str | None) -> int:
 @hub.command(epilog="\b\nExample:\n  syncd hub backup /mnt/backup/hub --data /srv/hub")
 @click.argument("target")
 @_data_option()
-def backup(target: str, data: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def backup(target: str, data: str | None, as_json: bool) -> int:
     """Copy the hub into the folder TARGET.
 
     The copy can be served as it is. Works while the hub serves.
     """
     path = Path(os.path.abspath(os.path.expanduser(target)))
-    with _opened(data_path(data)) as core:
-        core.backup(path)
+    with _opened(data_path(data)) as core, _progress("backing up") as told:
+        report = core.backup(path, told)
+    if report.lost and not as_json:
+        lost = count(len(report.lost), "container")
+        say(f"{lost} missing from the hub itself, and from this copy: `syncd hub verify` says whose content that was")
+    if as_json:
+        say_json({"target": str(path), **dataclasses.asdict(report)})
+        return 1 if report.lost else 0
     say(f"backed up to {shown(str(path))}; serve it with: syncd hub serve --data {shown(str(path))}")
-    return 0
+    return 1 if report.lost else 0
 
 
 @contextlib.contextmanager

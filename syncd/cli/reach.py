@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from syncd.cli.render import one_line
+from syncd.cli.render import one_line, say, say_json
 from syncd.control import client
+from syncd.model.path import shown
 from syncd.service import folders
 from syncd.service.roots import RootRecord, Roots
 
@@ -55,6 +56,19 @@ def socket_of(record: RootRecord) -> Path:
 def ask(record: RootRecord, verb: str, timeout: float | None = None, **arguments: str) -> client.Answer:
     """Ask the root's daemon; raises NoDaemon when none runs."""
     return client.ask(socket_of(record), verb, arguments, timeout)
+
+
+def tell_each(records: list[RootRecord], ask_one: Callable[[RootRecord], tuple[int, str]], *, as_json: bool) -> int:
+    """Say what *ask_one* answers for each root (exit code and words), and return the exit code for all of them."""
+    ended = []
+    for record in records:
+        code, text = ask_one(record)
+        ended.append({"root": record.path, "code": code, "text": text})
+        if not as_json:
+            say(f"{shown(record.path)}: {text}")
+    if as_json:
+        say_json(ended)
+    return worst([int(str(one["code"])) for one in ended])
 
 
 def live(record: RootRecord) -> dict[str, Any] | None:

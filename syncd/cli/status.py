@@ -51,22 +51,21 @@ def status(roots: tuple[str, ...], as_json: bool, watch: bool) -> int:
 
 @click.command(epilog="\b\nExample:\n  syncd wait ~/Sync --timeout 60 && echo 'all is in sync'")
 @reach.roots_argument()
+@reach.json_option()
 @click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after this long (ends with 4)."
 )
-def wait(roots: tuple[str, ...], timeout: float | None) -> int:
+def wait(roots: tuple[str, ...], as_json: bool, timeout: float | None) -> int:
     """Return when all that is on disk and on the remote now is in sync.
 
     Needs a running daemon: ends with 1, and says so, without one.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    codes = []
-    for record in reach.chosen(roots):
-        left = None if deadline is None else max(0.001, deadline - time.monotonic())
-        code, text = waited(record, left)
-        say(f"{shown(record.path)}: {text}")
-        codes.append(code)
-    return reach.worst(codes)
+
+    def one(record: RootRecord) -> tuple[int, str]:
+        return waited(record, None if deadline is None else max(0.001, deadline - time.monotonic()))
+
+    return reach.tell_each(reach.chosen(roots), one, as_json=as_json)
 
 
 def waited(record: RootRecord, timeout: float | None) -> tuple[int, str]:
@@ -202,6 +201,8 @@ def lines_of(root: dict[str, Any]) -> list[str]:
     if "nodes" in root:
         nodes = root["nodes"]
         here = [count(nodes["files"], "file"), count(nodes["directories"], "folder"), size(root["bytes"])]
+        if root.get("trash_bytes"):
+            here.append(f"and {size(root['trash_bytes'])} in the trash")
         rows.append(["here", ", ".join(here)])
     if live is None:
         rows.append(["daemon", paint("not running: start it with `syncd run`", Ink.WAIT)])

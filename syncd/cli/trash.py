@@ -47,7 +47,8 @@ def list_entries(roots: tuple[str, ...], as_json: bool) -> int:
 @trash.command(epilog="\b\nExample:\n  syncd trash restore 1f0c9a44e2")
 @click.argument("entry", metavar="ID")
 @click.option("--root", metavar="ROOT", help="The folder, when several are tied.")
-def restore(entry: str, root: str | None) -> int:
+@reach.json_option()
+def restore(entry: str, root: str | None, as_json: bool) -> int:
     """Put something back where it was. Nothing is replaced: a taken name gets a number."""
     from syncd.service.trash import listed
     from syncd.service.trash import restore as put_back
@@ -61,7 +62,10 @@ def restore(entry: str, root: str | None) -> int:
         raise Usage(f"{shown(entry)}: {len(matches)} entries begin so: give more of the number")
     record, entry_id = matches[0]
     where = put_back(record, entry_id)
-    say(f"restored {shown_path(where)} in {shown(record.path)}")
+    if as_json:
+        say_json({"root": record.path, "id": entry_id, "path": shown_path(where)})
+    else:
+        say(f"restored {shown_path(where)} in {shown(record.path)}")
     return 0
 
 

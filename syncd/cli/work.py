@@ -6,10 +6,8 @@ from typing import Final
 import click
 
 from syncd.cli import reach
-from syncd.cli.render import say
 from syncd.control.client import Answer, NoDaemon
 from syncd.model.errors import Refused
-from syncd.model.path import shown
 from syncd.service.roots import RootRecord, Roots
 
 TRIES: Final = 50
@@ -17,23 +15,20 @@ MOMENT: Final = 0.2
 """How often, and how many seconds apart, a daemon that is starting or stopping is asked again."""
 
 
-def _asked(roots: tuple[str, ...], verb: str, **arguments: str) -> int:
-    codes = []
-    for record in reach.chosen(roots):
-        answer = reach.ask(record, verb, None, **arguments)
-        say(f"{shown(record.path)}: {answer.text}")
-        codes.append(answer.code)
-    return reach.worst(codes)
+def _asked(roots: tuple[str, ...], as_json: bool, verb: str, **arguments: str) -> int:
+    return reach.tell_each(
+        reach.chosen(roots), lambda record: reach.ask(record, verb, None, **arguments)[:2], as_json=as_json
+    )
 
 
-def _paused(roots: tuple[str, ...], paused: bool) -> int:
-    codes = []
-    for record in reach.chosen(roots):
+def _paused(roots: tuple[str, ...], as_json: bool, paused: bool) -> int:
+    kept = "paused for the next daemon" if paused else "resumed for the next daemon; none runs now"
+
+    def one(record: RootRecord) -> tuple[int, str]:
         answer = _pause_one(record, paused)
-        codes.append(answer.code if answer is not None else 0)
-        kept = "paused for the next daemon" if paused else "resumed for the next daemon; none runs now"
-        say(f"{shown(record.path)}: {answer.text if answer is not None else kept}")
-    return reach.worst(codes)
+        return (0, kept) if answer is None else answer[:2]
+
+    return reach.tell_each(reach.chosen(roots), one, as_json=as_json)
 
 
 def _pause_one(record: RootRecord, paused: bool) -> Answer | None:
@@ -55,28 +50,32 @@ def _pause_one(record: RootRecord, paused: bool) -> Answer | None:
 
 @click.command(epilog="\b\nExample:\n  syncd pause ~/Sync")
 @reach.roots_argument()
-def pause(roots: tuple[str, ...]) -> int:
+@reach.json_option()
+def pause(roots: tuple[str, ...], as_json: bool) -> int:
     """Hold all work until `syncd resume`, also across restarts."""
-    return _paused(roots, paused=True)
+    return _paused(roots, as_json, paused=True)
 
 
 @click.command(epilog="\b\nExample:\n  syncd resume")
 @reach.roots_argument()
-def resume(roots: tuple[str, ...]) -> int:
+@reach.json_option()
+def resume(roots: tuple[str, ...], as_json: bool) -> int:
     """Go on with work."""
-    return _paused(roots, paused=False)
+    return _paused(roots, as_json, paused=False)
 
 
 @click.command(epilog="\b\nExamples:\n  syncd scan\n  syncd scan --deep ~/Sync")
 @reach.roots_argument()
+@reach.json_option()
 @click.option("--deep", is_flag=True, help="Read every file and compare its hash.")
-def scan(roots: tuple[str, ...], deep: bool) -> int:
+def scan(roots: tuple[str, ...], as_json: bool, deep: bool) -> int:
     """Look at the whole folder again and return when that is done."""
-    return _asked(roots, "scan", deep="yes" if deep else "no")
+    return _asked(roots, as_json, "scan", deep="yes" if deep else "no")
 
 
 @click.command(epilog="\b\nExample:\n  syncd retry")
 @reach.roots_argument()
-def retry(roots: tuple[str, ...]) -> int:
+@reach.json_option()
+def retry(roots: tuple[str, ...], as_json: bool) -> int:
     """Try again at once what waits for another attempt or was given up."""
-    return _asked(roots, "retry")
+    return _asked(roots, as_json, "retry")

@@ -8,9 +8,10 @@ import apsw
 import msgspec
 
 from syncd.db.codec import Row, shown_text
-from syncd.model.op import Side
+from syncd.model.op import OpType, Side
 from syncd.model.path import NodeKey
 
+_DELETES: Final = f"what IN ('{OpType.LOCAL_DELETE.value}', '{OpType.REMOTE_DELETE.value}')"
 _ACTIVITY: Final = "id, at, node, path, what, why, outcome, side, bytes, destructive"
 
 
@@ -69,6 +70,14 @@ class Activity:
         sql = "SELECT count(*), total(bytes) FROM activity WHERE destructive = 1 AND side = ? AND at >= ?"
         count, size = self._execute(sql, (side.value, since)).fetchall()[0]
         return int(count), int(size)  # type: ignore[arg-type]
+
+    def removed(self, since: float) -> int:
+        """Return how many nodes were removed on either side at or after *since*, without a person's word (P8)."""
+        sql = (
+            "SELECT count(*) FROM activity WHERE destructive = 1 AND side IN ('local', 'remote') AND at >= ?"
+            f" AND {_DELETES}"
+        )
+        return int(self._execute(sql, (since,)).get)
 
     def prune(self, before: float, keep: int = 0, limit: int = -1) -> int:
         """Forget up to *limit* rows older than *before*, always keeping the newest *keep*; returns how many went."""

@@ -292,6 +292,17 @@ class Queue(QueueReader):
         )
         return self._connection.changes()
 
+    def shift(self, seconds: float) -> None:
+        """Move the time of every waiting op by *seconds*: the clock was set, and they are to wait as long as before."""
+        self._execute(
+            "UPDATE queue_op SET next_retry_at = max(0, next_retry_at + ?) WHERE state <> 'done' AND next_retry_at > 0",
+            (seconds,),
+        )
+
+    def bound(self, latest: float) -> None:
+        """Make due at once what would start after *latest*: its time was written by a clock that was ahead."""
+        self._execute("UPDATE queue_op SET next_retry_at = 0 WHERE next_retry_at > ?", (latest,))
+
     def prune(self, before: float, limit: int = -1) -> int:
         """Forget up to *limit* ops (-1: all) that ended before *before* and return how many."""
         self._execute(

@@ -28,6 +28,7 @@ from syncd.engine.recovery import Recovery
 from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
 from syncd.engine.upkeep import Upkeep
+from syncd.execute.retry import LONGEST
 from syncd.model.job import ApplyJob, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Fingerprint, Place, Present
 from syncd.model.observation import (
@@ -135,6 +136,7 @@ class Engine:
         with db.transaction():
             if db.rebuilt:
                 self.desk.log("the database starts empty: everything is looked at and listed again")
+            db.queue.bound(self.desk.clock.now() + LONGEST)
             self.errands.fail_interrupted()
             self.exclusion.load()
             self.decider.joining.load()
@@ -241,8 +243,7 @@ class Engine:
             case Withdraw(ticket=ticket):
                 self.asks.withdraw(ticket)
             case ClockJumped(seconds=seconds):
-                self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
-                self.looks.ask_full(doubt_watcher=True)
+                self.upkeep.clock_jumped(seconds)
                 self.pulls.hurry()
             case Swept(late=late, bytes_kept=bytes_kept, held=held):
                 self.desk.came_back(Lane.APPLY)
@@ -272,7 +273,7 @@ class Engine:
             self.desk.db.nodes.set_local(ROOT, Present(Place(0, "")), fingerprint)
         if not proven.same_inode:
             self.guarding.hold_all = True
-            self.looks.asked = RunKind.DEEP
+            self.looks.asked, self.looks.gently = RunKind.DEEP, False
             self.desk.log("the root is a restored copy: everything is read again and every delete is held")
         if self.looks.asked is not None and not self.looks.walks:
             self.looks.start_walk(self.looks.asked, self.desk.clock.now())
@@ -338,7 +339,8 @@ class Engine:
         if self._scan_at is not None and now >= self._scan_at:
             self._scan_at = None
             deep_at = float(self.desk.db.meta.get("deep scan at") or 0)
-            self.looks.ask_full(deep=self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval)
+            deep = self.desk.clock.now() - deep_at > self.desk.settings.deep_scan_interval
+            self.looks.ask_full(deep=deep, gently=True)
         if self._must_prove():
             self.looks.prove()
         may_look = self._may_look()

@@ -76,12 +76,15 @@ class Guarding:
             if any(not self.is_allowed(op.node) for op in queue.to_hold(side, 0, ITEMS_A_STEP)):
                 self.filling[side] = Filling(RESTORED_COPY)
         elif newest > self.judged.get(side, 0):  # what ended was counted while it was pending: the sum is the same
-            settings, now = self.desk.settings, self.desk.clock.now()
-            pending = Pending(*queue.at_stake(side, now - settings.guard_window))
-            recent = Recent(*self.desk.db.activity.destroyed(side, now - settings.guard_window))
+            settings, activity = self.desk.settings, self.desk.db.activity
+            since = self.desk.clock.now() - settings.guard_window
+            pending = Pending(*queue.at_stake(side, since))
+            recent = Recent(*activity.destroyed(side, since))
             synced = self.desk.db.nodes.counts().synced
+            # A share of the root as it was: what is going must not weigh more because some of it went.
+            before = Totals(synced.nodes + activity.removed(since), synced.bytes)
             marks = Marks(settings.guard_nodes, settings.guard_share, settings.guard_floor, settings.guard_bytes)
-            reason = judge(pending, recent, Totals(synced.nodes, synced.bytes), marks)
+            reason = judge(pending, recent, before, marks)
             if reason:
                 self.filling[side] = Filling(reason)
         self.judged[side] = max(newest, self.judged.get(side, 0))

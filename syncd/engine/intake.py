@@ -232,8 +232,14 @@ class LocalIntake:
         never_read = isinstance(node.local, Unknown) and self._last_hash(node) is None
         return node.kind is Kind.FILE and never_read and node.synced == Absent() and node.remote == Absent()
 
+    def _was(self, fingerprint: Fingerprint) -> list[Node]:
+        """Return whom an inode stood for. Where mounts make numbers up they say nothing: two folders that got each
+        other's would look like folders that a person exchanged."""
+        stable = self.desk.facts.traits.stable_inodes
+        return self.desk.db.nodes.by_inode(fingerprint.dev, fingerprint.ino) if stable else []
+
     def _directory_by_inode(self, fingerprint: Fingerprint) -> Node | None:
-        for node in self.desk.db.nodes.by_inode(fingerprint.dev, fingerprint.ino):
+        for node in self._was(fingerprint):
             if node.kind is Kind.DIRECTORY and node.id != ROOT and node.id not in self.desk.running:
                 return node
         return None
@@ -245,7 +251,7 @@ class LocalIntake:
             return
         here = Place(unit.directory, seen.name)
         others: list[Place] = []
-        for node in self.desk.db.nodes.by_inode(seen.fingerprint.dev, seen.fingerprint.ino):
+        for node in self._was(seen.fingerprint):
             if node.kind is not seen.kind:
                 continue
             if self.desk.stale(node.id, job.began):

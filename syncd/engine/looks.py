@@ -18,13 +18,20 @@ from syncd.observe.databases import with_owners
 UNITS_A_JOB = 64
 ENTRIES_A_JOB = 4000
 HASH_LIMIT = 64 << 20
+DEEP_A_JOB = 64 << 20
+"""Bytes of files after which a job of a deep walk takes no further directory."""
+LONGEST_REST = 60.0
+"""Seconds a gentle walk rests between two jobs at most."""
 SAVE_EVERY = 5.0
 FRONTIER_KEPT = 20_000
 
 
 @dataclass(slots=True)
 class Walk:
-    """A walk over directories in folder order: a stack of directories still to visit. Without a *run* it is ad hoc."""
+    """A walk over directories in folder order: a stack of directories still to visit. Without a *run* it is ad hoc.
+
+    A deep one reads every file: it has one job out at a time, so that what people do meanwhile finds a worker. A
+    *gentle* one, which nobody waits for, also rests after each job for as long as that took."""
 
     kind: RunKind
     run: int | None
@@ -36,6 +43,13 @@ class Walk:
     errors: int = 0
     saved_at: float = 0.0
     resumed: bool = False
+    gentle: bool = False
+    began: float = 0.0  # monotonic: when its last job was handed out
+    rest_until: float = 0.0
+
+    def may_go_on(self, now: float) -> bool:
+        """Whether the next job may be handed out."""
+        return bool(self.stack) and not (self.kind is RunKind.DEEP and self.in_flight) and now >= self.rest_until
 
     @property
     def over(self) -> bool:
@@ -72,6 +86,7 @@ class Looks:
     asked: RunKind | None = None
     proving: bool = False
     doubt_watcher: bool = False
+    gently: bool = False  # what was asked for, nobody waits for
     proven: bool = False
     completed: int = 0  # full walks completed since start; a barrier compares it
     started: int = 0  # full walks started since start
@@ -82,11 +97,16 @@ class Looks:
 
     # --- asking --------------------------------------------------------------------------------------------------
 
-    def ask_full(self, deep: bool = False, doubt_watcher: bool = False) -> int:
+    def ask_full(self, deep: bool = False, doubt_watcher: bool = False, gently: bool = False) -> int:
         """Order a full walk that begins after this moment; returns the value *completed* reaches when it is done.
 
-        With *doubt_watcher* the watcher has to prove itself, too (after a suspend)."""
+        With *doubt_watcher* the watcher has to prove itself, too (after a suspend). *gently*: it is only its time; else
+        a gentle walk under way goes on at full speed, because this one comes after it."""
         self.doubt_watcher = self.doubt_watcher or doubt_watcher
+        self.gently = gently and (self.gently or self.asked is None)
+        if not gently:
+            for walk in self.walks.values():
+                walk.gentle, walk.rest_until = False, 0.0
         if deep or self.asked is RunKind.DEEP:
             self.asked = RunKind.DEEP
         else:
@@ -174,7 +194,8 @@ class Looks:
 
     def start_walk(self, kind: RunKind, now: float) -> None:
         """Start the full walk that was asked for; call only with the root freshly proven."""
-        self.proven, self.asked = True, None
+        gentle = self.gently and kind is RunKind.DEEP
+        self.proven, self.asked, self.gently = True, None, False
         stack, run, parameters = [ROOT], None, self.parameters(kind)
         for active in self.desk.db.runs.active():
             if active.kind is RunKind.DEEP and kind is RunKind.DEEP and active.parameters == parameters:
@@ -187,7 +208,7 @@ class Looks:
             run = self.desk.db.runs.start(kind, parameters, now)
         self.desk.db.nodes.begin_scan(run)
         self.started += 1
-        self.walks[run] = Walk(kind, run, [], resumed=resumed)
+        self.walks[run] = Walk(kind, run, [], resumed=resumed, gentle=gentle)
         self.walks[run].add(stack)
 
     def parameters(self, kind: RunKind) -> str:
@@ -203,8 +224,17 @@ class Looks:
         return [key for key in json.loads(cursor) if isinstance(key, int)] or [ROOT]
 
     def due(self) -> float | None:
-        """Return when the next hint is due (monotonic), if one waits and may be looked at."""
-        return self.coalescer.next_due() if self.proven else None
+        """Return when the next hint, or the next job of a walk that rests, is due (monotonic), if anything may be."""
+        if not self.proven:
+            return None
+        resting = [walk.rest_until for walk in self.walks.values() if walk.gentle and walk.stack and not walk.in_flight]
+        hinted = self.coalescer.next_due()
+        dues = resting if self._room else []  # without room a job that comes back brings the next step
+        return min(dues if hinted is None else [*dues, hinted], default=None)
+
+    @property
+    def _room(self) -> bool:
+        return self.desk.in_flight.get(Lane.LOOK, 0) < 2 * self.desk.settings.look_width
 
     def dispatch(self) -> None:
         """Hand out as many looks as fit."""
@@ -224,7 +254,7 @@ class Looks:
             ready = [key for key in walk.deferred if not self.desk.stale(key, self.desk.seq)]
             walk.deferred = [key for key in walk.deferred if key not in ready]
             walk.add(ready)
-            while walk.stack and self.desk.in_flight.get(Lane.LOOK, 0) < 2 * self.desk.settings.look_width:
+            while walk.may_go_on(now) and self._room:
                 self._hand_out(walk)
 
     def _hinted(self, directory: RelPath, names: Sequence[str] | None) -> LookUnit | None:
@@ -238,15 +268,17 @@ class Looks:
 
     def _hand_out(self, walk: Walk) -> None:
         units: list[LookUnit] = []
-        entries = 0
-        while walk.stack and len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB:
+        entries = size = 0
+        deep = walk.kind is RunKind.DEEP
+        while walk.stack and len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB and size < DEEP_A_JOB:
             unit = self._unit(walk.next(), None)
             if unit is not None:
                 units.append(unit)
                 entries += len(unit.known)
+                size += sum(entry.fingerprint.size for entry in unit.known if entry.fingerprint) if deep else 0
         if units:
             walk.in_flight += 1
-            deep = walk.kind is RunKind.DEEP
+            walk.began = self.desk.clock.monotonic()
             limit = None if deep else HASH_LIMIT
             self.desk.send(LookJob(tuple(units), self.desk.seq, run=walk.run or 0, deep=deep, hash_limit=limit))
 
@@ -270,6 +302,9 @@ class Looks:
             walk.in_flight -= 1
             walk.processed += processed
             walk.errors += faults
+            if walk.gentle:
+                now = self.desk.clock.monotonic()
+                walk.rest_until = now + min(now - walk.began, LONGEST_REST)
 
     def settle_walks(self, now: float) -> None:
         """Save progress, and end the walks that are over; call inside a transaction."""

@@ -9,7 +9,8 @@ from syncd.ports import Clock
 
 BATCH = 256
 JUMP = 30.0
-"""Seconds by which wall-clock time must outrun the monotonic clock to count as a suspend."""
+"""Seconds by which wall-clock time must outrun the monotonic clock to count as a suspend, or fall behind it to count as
+set back."""
 
 
 class Stepper(Protocol):
@@ -28,7 +29,7 @@ def run(
 ) -> None:
     """Drive *engine* until *stopped*; a None in the inbox only wakes the loop up.
 
-    *jumped* is called when the clock jumped, before the engine hears of it: kept connections are no good any more."""
+    *jumped* is called after a suspend, before the engine hears of it: kept connections are no good any more."""
     deadline = engine.start()
     wall, steady = clock.now(), clock.monotonic()
     while not stopped():
@@ -37,6 +38,7 @@ def run(
         wall, steady = clock.now(), clock.monotonic()
         if jump > JUMP:
             jumped()
+        if abs(jump) > JUMP:
             messages.append(ClockJumped(jump))
         if stopped():
             return

@@ -75,6 +75,15 @@ class Upkeep:
         self.polling.clear()
         self.poll_at = None
 
+    def clock_jumped(self, seconds: float) -> None:
+        """The wall clock went on by *seconds* while nothing ran; or, below zero, it was set back."""
+        if seconds < 0:
+            self.desk.log("the clock was set back: nothing waits the longer for it", seconds=round(-seconds))
+            self.desk.db.queue.shift(seconds)
+        else:
+            self.desk.log("the clock jumped (a suspend?): looking and listing again", seconds=round(seconds))
+            self.looks.ask_full(doubt_watcher=True)
+
     def work(self, *, may_look: bool, recovering: bool) -> None:
         """Do what is due; *may_look* tells that the root is proven."""
         now = self.desk.clock.monotonic()

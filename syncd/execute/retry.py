@@ -13,6 +13,12 @@ BACKOFF: Final = wait_exponential(multiplier=2, max=900)
 MOST: Final = 24 * 3600.0
 """Longest wait, in seconds, a remote's own wish is followed for."""
 
+SCATTER: Final = 1.1
+"""By how much a remote's own wish is exceeded at most."""
+
+LONGEST: Final = MOST * SCATTER
+"""Seconds, from now, after which no try is ever due: one that is was dated by a clock that was ahead."""
+
 _NO_POLICY: Final = Retrying()
 
 
@@ -24,7 +30,7 @@ def next_retry_at(attempts: int, clock: Clock, chance: Chance, retry_after: floa
     """
     delay = BACKOFF(_attempt_state(attempts)) * chance.between(0.5, 1.0)
     if retry_after is not None and retry_after > 0:
-        delay = max(delay, min(retry_after, MOST) * chance.between(1.0, 1.1))
+        delay = max(delay, min(retry_after, MOST) * chance.between(1.0, SCATTER))
     return clock.now() + delay
 
 

@@ -62,7 +62,7 @@ class Hub:
         blobs: BlobStore,
         clock: Clock,
         chance: Chance,
-        backup: Callable[[Path], BackupReport] | None = None,
+        backup: Callable[[Path, Callable[[int], None]], BackupReport] | None = None,
     ) -> None:
         """Put a hub together from open stores; a new one gets its id. *backup* copies both, where they can be."""
         self.store = store
@@ -164,12 +164,13 @@ class Hub:
         """Read and check everything stored; *progress* is told the bytes read so far. See ``Upkeep.verify``."""
         return self._upkeep.verify(progress)
 
-    def backup(self, target: Path) -> BackupReport:
+    def backup(self, target: Path, progress: Callable[[int], None] | None = None) -> BackupReport:
         """Copy the hub into the folder *target*, which can be served as it is; a folder with an older backup of this
-        hub is brought up to date. Raises Usage for another target, NoSpace, Transient."""
+        hub is brought up to date. *progress* is told the bytes copied so far. Raises Usage for another target, NoSpace,
+        Transient."""
         if self._backup is None:
             raise Usage("these stores are backed up by their own means")
-        return self._backup(target)
+        return self._backup(target, progress or (lambda _: None))
 
     def close(self) -> None:
         """Let waiters go and close the stores; what was answered is durable already."""

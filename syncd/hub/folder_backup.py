@@ -7,7 +7,7 @@ never taken for a whole one. Never reads what chunks hold: ``hub verify`` on the
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,15 +42,16 @@ class FolderBackup:
         self._store = store
         self._blobs = blobs
 
-    def __call__(self, target: Path) -> BackupReport:
-        """Bring *target* up to date with the hub. Holds off collection meanwhile, not clients."""
+    def __call__(self, target: Path, progress: Callable[[int], None]) -> BackupReport:
+        """Bring *target* up to date with the hub; *progress* is told the bytes copied. Holds off collection meanwhile,
+        not clients."""
         target = Path(os.path.abspath(target))
         data = Path(os.path.abspath(self._data))
         if target == data or data in target.parents or target in data.parents:
             raise Usage(f"{target}: a backup goes to a folder outside the hub's data; name another")
         with self._store.maintenance(), translated():
             try:
-                return self._copy(target)
+                return self._copy(target, progress)
             except OSError as error:
                 if error.errno in _NO_SPACE:
                     raise NoSpace(f"{target}: no space is left there; free some, and back up again") from error
@@ -60,7 +61,7 @@ class FolderBackup:
                     "back up again"
                 ) from error
 
-    def _copy(self, target: Path) -> BackupReport:
+    def _copy(self, target: Path, progress: Callable[[int], None]) -> BackupReport:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_target(target)
         source = apsw.Connection(str(self._store.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -69,7 +70,7 @@ class FolderBackup:
             copy_database(source, target / _NEW)
         finally:
             source.close()
-        files, copied, lost = self._copy_chunks(target)
+        files, copied, lost = self._copy_chunks(target, progress)
         for path in self._others():
             _copy_file(path, target / path.relative_to(self._data))
             files, copied = files + 1, copied + path.stat().st_size
@@ -104,7 +105,7 @@ class FolderBackup:
         if theirs != ours:
             raise Usage(f"{target} holds another hub, or its backup; name another folder")
 
-    def _copy_chunks(self, target: Path) -> tuple[int, int, list[str]]:
+    def _copy_chunks(self, target: Path, progress: Callable[[int], None]) -> tuple[int, int, list[str]]:
         """Copy the containers the copied database names; return files, bytes, and names of lost ones."""
         copies = target / CHUNKS
         copies.mkdir(mode=0o700, exist_ok=True)
@@ -123,6 +124,7 @@ class FolderBackup:
                 folders.add(copy.parent)
                 _copy_file(self._blobs.path_of(container), copy)
                 files, copied = files + 1, copied + size
+                progress(copied)
         finally:
             connection.close()
         for folder in [*sorted(folders), copies, target]:

@@ -36,8 +36,7 @@ class KnownEntry:
 class LookUnit:
     """One directory to look at. *names* None: all of it; else only these names (compared with the listing).
 
-    *known* holds L's entries for the directory (all, or those of *names*). *whole_known* tells that ``known`` is
-    complete, so that absences of other names can be concluded too.
+    *known* holds L's entries for the directory (all, or those of *names*).
     """
 
     directory: NodeKey
@@ -115,7 +114,7 @@ class Assignment:
     """An op handed to an executor, with all it needs: it never reads the database.
 
     *key* is the op's idempotency key (also the name of its trash entry, in hex). *target* is the local directory of
-    ``op.place``, *origin* that of ``op.source`` (None where the op does not act on one). *names* is the node's path as
+    ``op.place``, *origin* that of ``op.source`` (None where the op does not act on one). *path* is the node's path as
     shown and kept in the trash's info.
     """
 
@@ -160,7 +159,7 @@ class RecoverJob:
 
 @dataclass(frozen=True, slots=True)
 class SweepJob:
-    """Tend the trash: look again for late writers, drop what the remote keeps, expire by age and size.
+    """Tend the trash: look again for late writers, drop what the remote keeps, expire by age.
 
     *retention* in seconds. Anything found staged without a running op in *running* is treated as left by a crash."""
 

@@ -308,7 +308,8 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class ClockJumped:
-    """Wall-clock time went on much further than the monotonic clock: a suspend. Connections and watches are doubted."""
+    """Wall-clock time went on by so much more than the monotonic clock: a suspend, and connections and watches are
+    doubted. Below zero the clock was set back: what waits for a time must not wait for it a second time."""
 
     seconds: float
 

@@ -204,6 +204,7 @@ def _traits(about: str, traits: Traits) -> Iterator[Finding]:
     """What the file system cannot do, and what that means."""
     lacks = [
         (traits.exchange, "cannot exchange two names at once: a replaced file is missing for a moment"),
+        (traits.no_replace, "cannot refuse to replace a name: one that is made at the last moment may be at risk"),
         (traits.symlinks, "has no symlinks: they are held"),
         (traits.executable_bit, "has no executable bit: it is kept as the remote has it"),
         (traits.case_sensitive, "takes A and a for one name: one of such twins is held"),

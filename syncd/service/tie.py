@@ -3,6 +3,7 @@
 Owns the order of these steps. Never removes a file of the folder; a first link is a union of both sides.
 """
 
+import contextlib
 import enum
 import os
 import socket
@@ -14,12 +15,15 @@ import msgspec
 
 from syncd.adapters import lockfile
 from syncd.adapters.hub_remote import HubRemote
+from syncd.adapters.posix_fs import PosixFs
 from syncd.adapters.posix_marker import MARKER, read_marker, tie_root
-from syncd.model.errors import NotAuthorised, Refused, RootGone, Usage
+from syncd.model.errors import NotAuthorised, Refused, RootGone, SyncdError, Usage
 from syncd.model.invite import Invite, parse_invite
 from syncd.model.path import RESERVED, shown
 from syncd.model.renewal import Renewal, proof_of
 from syncd.model.wire import Enrolled
+from syncd.ports import RootIdentity
+from syncd.service import known_traits
 from syncd.service.roots import DOUBTED, RootRecord, Roots, new_root_id
 from syncd.service.tokens import Tokens
 
@@ -184,4 +188,13 @@ def _tie_new(roots: Roots, real: Path, invite: Invite, enrolled: Enrolled) -> Ro
     roots.prepare(root_id)
     Tokens(roots).put(root_id, enrolled.token)
     roots.save(record)
+    _try_out(roots, record)
     return record
+
+
+def _try_out(roots: Roots, record: RootRecord) -> None:
+    """Find out what the folder's file system can do, for whoever asks before a daemon ran (`syncd plan`); the daemon
+    tries it out again at each mount, so what cannot be tried now is no fault."""
+    with contextlib.suppress(SyncdError, OSError):
+        fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino))
+        known_traits.keep(roots.folder(record.id).base, fs.traits)

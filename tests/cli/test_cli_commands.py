@@ -13,7 +13,10 @@ from syncd.adapters.system import SystemClock
 from syncd.cli import main
 from syncd.db.connection import Database
 from syncd.db.facts import TRASH_BYTES
+from syncd.hub.server import HubServer
 from syncd.service import folders
+from syncd.service.embedded import EmbeddedHub
+from syncd.service.hubs import HubData, exclusive
 from syncd.service.roots import RootRecord, Roots, new_root_id
 
 REPO = Path(__file__).parents[2]
@@ -229,6 +232,31 @@ def test_an_invite_is_alone_on_standard_output(tmp_path: Path, capsys: pytest.Ca
     assert main.run(["hub", "gc", "--data", str(tmp_path / "hub")]) == 0
     assert main.run(["hub", "backup", str(tmp_path / "copy"), "--data", str(tmp_path / "hub")]) == 0
     assert main.run(["hub", "devices", "--data", str(tmp_path / "copy")]) == 0
+
+
+def test_a_second_hub_on_the_same_data_is_refused_with_the_first_ones_pid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HubServer, "run", lambda _self: None)
+    arguments = ["hub", "serve", "--data", str(tmp_path / "hub"), "--listen", "127.0.0.1:0"]
+    with HubData(tmp_path / "hub").serve_lock():
+        assert main.run(arguments) == 1
+    assert f"is served already by pid {os.getpid()}: stop that one first" in capsys.readouterr().err
+    assert main.run(arguments) == 0
+
+
+def test_a_second_up_is_refused_with_the_first_ones_pid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_self: EmbeddedHub) -> None:
+        raise AssertionError("nothing is started")
+
+    monkeypatch.setattr(EmbeddedHub, "start", start)
+    data = HubData(folders.data_dir())
+    data.prepare()
+    with exclusive(data.path / "up.lock", "`syncd up` runs"):
+        assert main.run(["up", str(tmp_path / "root")]) == 1
+    assert f"`syncd up` runs already by pid {os.getpid()}" in capsys.readouterr().err
 
 
 def test_the_reader_of_the_output_may_go_away() -> None:

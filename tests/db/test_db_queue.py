@@ -170,6 +170,22 @@ def test_next_due_tells_when_to_wake(db: Database, clock: Any) -> None:
     assert db.queue.next_due() == 0.0
 
 
+def test_times_follow_a_clock_that_is_set(db: Database, clock: Any) -> None:
+    resting, retried = put(db, FULL, 1, not_before=clock.at + 2), put(db, UPLOAD, 2)
+    db.queue.start([retried], [b""])
+    db.queue.retry(retried, clock.at + 60, "Offline", "gone")
+    db.queue.shift(-50.0)
+    assert [db.queue.get(op).next_at for op in (resting, retried)] == [clock.at - 48, clock.at + 10]
+    db.queue.shift(-1e10)
+    assert [db.queue.get(op).next_at for op in (resting, retried)] == [None, None], "due, and never before all time"
+
+
+def test_a_time_no_wait_leads_to_is_now(db: Database, clock: Any) -> None:
+    fine, odd = put(db, FULL, 1, not_before=clock.at + 100), put(db, UPLOAD, 2, not_before=clock.at + 101)
+    db.queue.bound(clock.at + 100)
+    assert [db.queue.get(op).next_at for op in (fine, odd)] == [clock.at + 100, None]
+
+
 def test_a_released_op_starts_afresh_but_still_rests(db: Database) -> None:
     parked, held = put(db, UPLOAD, 1), put(db, FULL, 2, OpState.BLOCKED, not_before=300.0)
     db.queue.start([parked], [b""])

@@ -12,7 +12,7 @@ from syncd.db.facts import HeldEntry
 from syncd.db.runs import RunKind, RunStatus
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Kind
-from syncd.model.op import Side
+from syncd.model.op import OpType, Side
 from syncd.model.path import ROOT
 
 # --- conflicts
@@ -174,6 +174,22 @@ def test_p8_what_was_destroyed_lately_is_counted_per_side(db: Database) -> None:
     assert db.activity.destroyed(Side.LOCAL, 2.0) == (1, 10)
     assert db.activity.destroyed(Side.REMOTE, 6.0) == (2, 20)
     assert db.activity.destroyed(Side.REMOTE, 8.0) == (0, 0)
+
+
+def test_p8_what_was_removed_lately_is_counted_on_both_sides_and_what_was_replaced_is_not(db: Database) -> None:
+    def row(at: float, side: Side, what: OpType, destructive: bool = True) -> ActivityRow:
+        return ActivityRow(at, 1, "p", what.value, "", "done", side, 10, destructive)
+
+    db.activity.add(
+        [
+            row(1.0, Side.LOCAL, OpType.LOCAL_DELETE),
+            row(5.0, Side.LOCAL, OpType.LOCAL_DELETE),
+            row(5.0, Side.REMOTE, OpType.REMOTE_DELETE),
+            row(6.0, Side.LOCAL, OpType.DOWNLOAD),
+            row(6.0, Side.REMOTE, OpType.REMOTE_DELETE, destructive=False),  # a person allowed it
+        ]
+    )
+    assert [db.activity.removed(since) for since in (0.0, 2.0, 6.0)] == [3, 2, 0]
 
 
 def test_a_command_is_pending_until_it_ended(db: Database) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from syncd.model.job import ApplyJob, Job, LookJob, PullJob
+from syncd.model.job import ApplyJob, Job, LookJob, PollJob, PullJob, SendJob
 from syncd.model.node import Node, Present, Tree, Version
-from syncd.model.observation import Ask, Hints, Pulled, Verb
+from syncd.model.observation import Ask, Hints, Pulled, PullFailed, PullFault, Verb
 from syncd.model.remote import Change
 from tests.engine.world import Device, World
 
@@ -167,3 +167,26 @@ def test_p2_r_never_moves_backwards(two: World) -> None:
     assert node_at(bob, "a").remote == now.remote
     two.settle()
     assert bob.tree().keys() == {"a"}
+
+
+def test_p4_a_new_history_is_listed_only_once_no_op_speaks_the_old_one(make_world: Make) -> None:
+    """What an op is told of the old history, after the listing of the new one, would pass for the younger word."""
+    (ann,) = make_world("ann").devices
+    ann.wait()
+    ann.write("a", "content")
+    ann.engine.step([Ask(900, Verb.WAIT)])
+    while not any(isinstance(job, SendJob) for job in ann.jobs):
+        ann.one()
+    (poll,) = [job for job in ann.jobs if isinstance(job, PollJob)]
+    ann.jobs.remove(poll)
+    ann.engine.step([PullFailed(poll, PullFault.HISTORY, "restored from a backup")])
+
+    def listings() -> list[PullJob]:
+        return [job for job in ann.jobs if isinstance(job, PullJob) and job.cursor is None]
+
+    assert not listings()
+    (send,) = [job for job in ann.jobs if isinstance(job, SendJob)]
+    ann.jobs.remove(send)
+    for message in ann.handle(send):
+        ann.engine.step([message])
+    assert listings()

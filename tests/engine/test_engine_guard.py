@@ -8,7 +8,7 @@ import pytest
 
 from syncd.db.runs import RunKind
 from syncd.engine.desk import EngineSettings
-from syncd.model.observation import Verb
+from syncd.model.observation import Ask, Verb
 from syncd.model.op import Side
 from tests.engine.world import Device, World
 
@@ -174,3 +174,30 @@ def test_p8_a_held_group_blocks_only_what_needs_its_names(make_world: Make, deci
     (group,) = ann.db.decisions.undecided()
     ann.ask(Verb.APPROVE, group=str(group.id), decision=decision)
     assert ann.ask(Verb.APPROVE, group=str(group.id), decision=decision).code == 1, "it is decided once"
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_p4_a_stop_in_the_middle_of_a_delete_that_was_judged_holds_nothing(make_world: Make, side: Side) -> None:
+    """The mark is a share of the root: a quarter of it was fine, and the rest of that is no third of what is left."""
+    slow = EngineSettings(guard_floor=1, batch_ops=1, send_width=1, apply_width=1)
+    world = make_world("ann", "bob", settings=slow)
+    ann, bob = world.devices
+    for number in range(40):
+        ann.write(f"f{number}", f"content {number}")
+    world.settle()
+    for number in range(10):
+        ann.remove(f"f{number}")
+    device = ann if side is Side.REMOTE else bob
+    if device is bob:
+        ann.wait()
+    device.engine.step([Ask(900, Verb.WAIT)])
+    for _ in range(1000):
+        if device.db.nodes.counts().synced.nodes <= 35:
+            break
+        if not device.one() and device.deadline is not None:
+            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
+    assert device.db.nodes.counts().synced.nodes == 35
+    device.crash()
+    device.start()
+    world.settle()
+    assert len(bob.tree()) == 30

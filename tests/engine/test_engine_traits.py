@@ -73,3 +73,48 @@ def test_symlinks_that_cannot_be_stored_are_held_and_not_removed_there(make_worl
     bob.wait()
     ann.wait()
     assert ann.tree().keys() == {"file", "link"}
+
+
+def exchanged_numbers(device: Device, one: str, other: str) -> None:
+    """Give two folders each other's inode, as a mount that makes numbers up may: all in them stays where it is."""
+    first, second, aside = device.path(one), device.path(other), device.path("aside")
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+    mine, theirs = list(second.iterdir()), list(first.iterdir())
+    for path in mine:
+        path.rename(first / path.name)
+    for path in theirs:
+        path.rename(second / path.name)
+
+
+def test_numbers_that_a_mount_made_up_are_never_a_move(make_world: Make) -> None:
+    world = make_world("ann", "bob")
+    ann, _ = world.devices
+    lacking(ann, stable_inodes=False)
+    ann.write("left/a", "one")
+    ann.write("right/b", "two")
+    world.settle()
+    before, commits = ann.tree(), len(ann.wire.commits)
+    exchanged_numbers(ann, "left", "right")
+    assert ann.tree() == before
+    world.settle()
+    assert len(ann.wire.commits) == commits
+    assert ann.tree() == before
+
+
+def test_without_stable_inodes_a_renamed_folder_takes_its_files_along(make_world: Make) -> None:
+    """Its content is what tells a file that moved; the folder itself is a new one."""
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    lacking(ann, stable_inodes=False)
+    ann.write("before/a", "one")
+    ann.write("before/b", "two")
+    world.settle()
+    key = ann.db.nodes.find(Tree.LOCAL, ("before", "a"))
+    ann.path("before").rename(ann.path("after"))
+    sent = ann.wire.sent
+    world.settle()
+    assert bob.tree().keys() == {"after", "after/a", "after/b"}
+    assert ann.db.nodes.find(Tree.LOCAL, ("after", "a")) == key
+    assert ann.wire.sent == sent

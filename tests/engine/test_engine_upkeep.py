@@ -200,6 +200,33 @@ def test_a_jump_of_the_clock_drops_connections_before_the_engine_hears_of_it() -
     assert heard == ["dropped", "ClockJumped"]
 
 
+def test_a_clock_that_is_set_back_is_told_and_costs_no_connection() -> None:
+    heard: list[object] = []
+    rounds = iter(range(9))
+
+    class Clock:
+        wall = 1000.0
+
+        def now(self) -> float:
+            self.wall -= 100.0
+            return self.wall
+
+        def monotonic(self) -> float:
+            return 0.0
+
+    class Engine:
+        def start(self) -> float | None:
+            return 0.0
+
+        def step(self, messages: list[Message]) -> float | None:
+            heard.extend(messages)
+            return 0.0
+
+    inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+    loop.run(Engine(), inbox, Clock(), lambda: bool(heard) or next(rounds) == 8, lambda: heard.append("dropped"))
+    assert heard == [ClockJumped(-100.0)]
+
+
 def test_p11_a_huge_folder_is_written_in_short_transactions_and_planned_once_it_is_whole(make_world: Make) -> None:
     """Half of a look is never planned: what moved within the folder is a move, not a delete and a new file."""
     world = make_world("ann")

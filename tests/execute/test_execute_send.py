@@ -194,6 +194,26 @@ def test_p7_a_remote_delete_looks_at_the_place_again(world: World) -> None:
     assert [node.deleted for node in world.remote.nodes.values()] == [True]
 
 
+def test_p8_a_remote_delete_needs_a_proven_root_at_its_last_moment(world: World) -> None:
+    """An empty folder in the root's place, after all was looked at, looks like a root in which all was deleted."""
+    version = existing(world, "d/a")
+    os.unlink(world.root / "d/a")
+    assignment = world.assign(world.op(OpType.REMOTE_DELETE, base=version), "d/a", "d/a")
+    replaced: list[str] = []
+
+    def replace(name: str) -> None:
+        if name == "prove" and not replaced:
+            replaced.append(name)
+            world.root.rename(world.root.with_name("unmounted"))
+            world.root.mkdir()
+
+    world.fs.before = replace
+    (result,) = world.send(assignment, prove=True)
+    assert replaced
+    assert (result.ending, result.error_class) == (Ending.RETRY, "root gone")
+    assert [node.deleted for node in world.remote.nodes.values()] == [False]
+
+
 def test_a_remote_move_needs_the_node_at_its_local_place(world: World) -> None:
     version = existing(world, "a")
     os.rename(world.root / "a", world.root / "b")

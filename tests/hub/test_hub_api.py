@@ -1,15 +1,18 @@
 """The hub's API as a stranger sees it: bounds, faults, ranges, and a description that does not lie."""
 
+import contextlib
 import http.client
 import json
+import random
 import re
 import socket
 import struct
+import time
 from base64 import b64encode
 
 import pytest
 
-from syncd.hub import api_routes
+from syncd.hub import api_chunks, api_io, api_routes
 from syncd.hub.api import HubApi
 from syncd.hub.api_chunks import ChunkApi
 from syncd.hub.api_lanes import Lanes
@@ -156,6 +159,49 @@ def test_an_endless_body_without_a_length_is_refused_while_it_is_read(client):
     said, _ = raw(client.made, head, (piece for _ in range(10)))
     assert said.startswith(b"HTTP/1.1 413 ")
     assert b'"too-large"' in said
+
+
+def slowly(pieces, pause):
+    for piece in pieces:
+        time.sleep(pause)
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("body", "pause"),
+    [pytest.param((), 0.0, id="none comes"), pytest.param([b"["] * 60, 0.05, id="it dribbles")],
+)
+def test_a_body_that_comes_too_slowly_is_refused(client, monkeypatch, body, pause):
+    """Else a few clients that say nothing hold every place for uploads."""
+    monkeypatch.setattr(api_io, "PIECE_SECONDS", 0.3)
+    monkeypatch.setattr(api_io, "SLOWEST", 1 << 40)
+    head = (
+        f"POST /v1/commit HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client.token}\r\ncontent-length: 100\r\n\r\n"
+    ).encode()
+    said, sent = raw(client.made, head, slowly(body, pause), seconds=5)
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert b'"too-slow"' in said
+    assert sent < 60
+
+
+def test_a_download_whose_client_takes_nothing_is_let_go(client, monkeypatch):
+    monkeypatch.setattr(api_chunks, "PIECE_SECONDS", 0.1)
+    chunks = [random.Random(number).randbytes(1 << 20) for number in range(32)]
+    client.made.hub.authenticate(client.token).put_chunks([(h(data), data) for data in chunks])
+    body = json.dumps({"hashes": [b64encode(h(data)).decode() for data in chunks]}).encode()
+    head = (
+        f"POST /v1/chunks/fetch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client.token}\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", client.made.ready.port), 10) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(head + body)
+        time.sleep(1.0)
+        taken = 0
+        with contextlib.suppress(OSError):
+            while data := connection.recv(1 << 20):
+                taken += len(data)
+    assert taken < sum(map(len, chunks)), "it was cut: the client resumes with what is left"
 
 
 @pytest.mark.parametrize(

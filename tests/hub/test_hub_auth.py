@@ -42,6 +42,16 @@ def test_an_invite_expires(world):
     world.hub.enroll(secret, "laptop")
 
 
+def test_an_expired_invite_is_forgotten_and_a_good_one_is_not(world):
+    world.hub.create_space("home")
+    secret, short = world.hub.invite("home"), world.hub.invite("home", ttl=60)
+    world.clock.at += 61
+    world.hub.gc()
+    with pytest.raises(NotAuthorised, match="not known"):
+        world.hub.enroll(short, "laptop")
+    world.hub.enroll(secret, "laptop")
+
+
 @pytest.mark.parametrize("secret", ["", "x", "é", "\udc80", "a" * 10_000])
 def test_a_wrong_secret_lets_nobody_in(world, secret):
     with pytest.raises(NotAuthorised):

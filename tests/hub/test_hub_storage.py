@@ -142,6 +142,16 @@ def test_an_unchanged_chunk_is_copied_once(world, one, tmp_path):
     assert first.files == second.files + 1
 
 
+def test_a_backup_tells_how_far_it_is(world, one, tmp_path):
+    for number in range(3):
+        one.file(f"f{number}", bytes(1000) + bytes([number]))
+    told: list[int] = []
+    report = world.hub.backup(tmp_path / "b", told.append)
+    assert len(told) == len(world.containers())
+    assert told == sorted(told)
+    assert 0 < told[-1] < report.bytes_copied
+
+
 def test_a_backup_of_a_damaged_hub_says_what_is_lost_and_keeps_the_rest(world, one, tmp_path):
     one.file("lost", b"lost")
     (container,) = world.containers()

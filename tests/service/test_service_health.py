@@ -1,5 +1,6 @@
 """What the doctor finds: every trouble a sync can have, each with its mend (P12)."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from syncd.adapters import posix_fs
+from syncd.adapters.posix_marker import tie_root
 from syncd.adapters.system import SystemClock
 from syncd.control import client
 from syncd.db.connection import Database
@@ -15,7 +18,7 @@ from syncd.db.facts import HeldEntry
 from syncd.model.node import Kind, Place, Present, Reason, Unknown
 from syncd.model.op import Op, OpState, OpType, Side
 from syncd.model.path import ROOT
-from syncd.service import health
+from syncd.service import health, known_traits
 from syncd.service.health import Finding, Grade
 from syncd.service.roots import RootRecord, Roots, new_root_id
 
@@ -117,3 +120,27 @@ def test_p12_a_database_deleted_under_its_daemon_is_a_fault(
     (says,) = found(record, "database", Grade.BAD)
     assert "4321" in says
     assert "start it again" in says
+
+
+@pytest.mark.parametrize(
+    ("trait", "has", "says"),
+    [
+        ("exchange", False, "cannot exchange two names at once"),
+        ("no_replace", False, "cannot refuse to replace a name"),
+        ("symlinks", False, "no symlinks"),
+        ("executable_bit", False, "no executable bit"),
+        ("case_sensitive", False, "takes A and a for one name"),
+        ("normalises", True, "changes the form of accented names"),
+        ("stable_inodes", False, "no stable inodes"),
+    ],
+)
+def test_p12_what_the_file_system_cannot_do_is_told(
+    record: RootRecord, monkeypatch: pytest.MonkeyPatch, trait: str, has: bool, says: str
+) -> None:
+    tie_root(record.path, record.id)
+    monkeypatch.setattr(posix_fs, "probe", lambda _descriptor: known_traits.LIKELY)
+    assert found(record, "file system", Grade.NOTE) == []
+    lacking = dataclasses.replace(known_traits.LIKELY, **{trait: has})
+    monkeypatch.setattr(posix_fs, "probe", lambda _descriptor: lacking)
+    (told,) = found(record, "file system", Grade.NOTE)
+    assert says in told

@@ -268,3 +268,14 @@ def test_notify_reaches_the_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.setenv("NOTIFY_SOCKET", path)
         assert notify("READY=1", "STATUS=fine")
         assert listener.recv(100) == b"READY=1\nSTATUS=fine"
+
+
+def test_a_folder_of_another_user_is_never_used_for_private_things(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In /tmp anybody can make the folder first that sockets would lie in."""
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(Refused, match="is not a folder of this user"):
+        folders.private_dir(tmp_path / "theirs")

@@ -1,5 +1,7 @@
 """Tying a folder again: its mark, its name, and what an invite is used up for."""
 
+import dataclasses
+import errno
 import os
 import shutil
 import time
@@ -8,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from syncd.adapters import posix_fs
 from syncd.adapters.posix_marker import read_marker, tie_root
 from syncd.model.errors import RootGone, Usage
+from syncd.ports import Traits
+from syncd.service import known_traits
 from syncd.service.embedded import EmbeddedHub
 from syncd.service.hubs import HubData, Served, free_port
 from syncd.service.roots import RootRecord, Roots
@@ -157,3 +162,20 @@ def test_a_folder_that_cannot_hold_a_mark_uses_no_invite_up(hub: Hub) -> None:
     with pytest.raises(Usage, match="choose another folder"):
         tie(hub.roots, Path("/proc"), hub.invite, None, insecure=False, confirmed=never)
     assert hub.tie().record.path == str(hub.folder)  # the same invite
+
+
+def test_what_the_file_system_can_do_is_tried_out_at_init(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only at the daemon's first start: a plan made before that must know that A and a are one name there."""
+    blind = dataclasses.replace(known_traits.LIKELY, case_sensitive=False)
+    monkeypatch.setattr(posix_fs, "probe", lambda _descriptor: blind)
+    record = hub.tie().record
+    assert known_traits.recall(hub.roots.folder(record.id).base) == blind
+
+
+def test_a_file_system_that_cannot_be_tried_out_is_tied_all_the_same(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_descriptor: int) -> Traits:
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(posix_fs, "probe", broken)
+    record = hub.tie().record
+    assert known_traits.recall(hub.roots.folder(record.id).base) == known_traits.LIKELY
