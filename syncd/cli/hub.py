@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncd.cli.render import ago, columns, count, paint, say, say_json, size
+from syncd.cli.render import ago, columns, count, paint, progress_wanted, say, say_json, size
 from syncd.model.errors import Usage
 from syncd.model.invite import parse_address
 from syncd.model.path import shown
@@ -172,8 +172,11 @@ def gc(data: str | None, keep_days: float | None, as_json: bool) -> int:
 
     Works while the hub serves.
     """
-    with _opened(data_path(data)) as core:
-        report = core.gc() if keep_days is None else core.gc(keep_days * 86400.0)
+    from syncd.hub.upkeep import HISTORY_RETENTION
+
+    retention = HISTORY_RETENTION if keep_days is None else keep_days * 86400.0
+    with _opened(data_path(data)) as core, _progress("removed", lambda done: f"{done:,}") as told:
+        report = core.gc(retention, told)
     if as_json:
         say_json(dataclasses.asdict(report))
         return 0
@@ -229,14 +232,14 @@ def backup(target: str, data: str | None, as_json: bool) -> int:
 
 
 @contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None] | None]:
-    """Give something that shows bytes done on a terminal, None elsewhere."""
-    if not sys.stderr.isatty():
+def _progress(what: str, words: Callable[[int], str] = size) -> Iterator[Callable[[int], None] | None]:
+    """Give something that shows how much is done on a terminal, None elsewhere. In bytes, unless *words* say it."""
+    if not progress_wanted():
         yield None
         return
 
     def told(done: int) -> None:
-        click.echo(f"\r{what}: {size(done)} ", nl=False, err=True)
+        click.echo(f"\r{what}: {words(done)} ", nl=False, err=True)
 
     try:
         yield told

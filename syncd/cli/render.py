@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ink", "ago", "ahead", "colourful", "columns", "count", "moment", "one_line", "op_words", "paint", "progress_line",
-    "progress_text", "say", "say_json", "size", "span",
+    "progress_text", "progress_wanted", "say", "say_json", "size", "span",
 ]  # fmt: skip
 
 
@@ -117,10 +117,15 @@ def columns(rows: Iterable[Sequence[str]], *, indent: int = 2) -> list[str]:
     return lines
 
 
+def progress_wanted() -> bool:
+    """Return whether somebody at a terminal sees how far something is."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 @contextlib.contextmanager
 def progress_line() -> Iterator[Callable[["LiveStatus"], None]]:
     """Give something that shows a live status on one line of a terminal, and nothing elsewhere; cleared at the end."""
-    wanted = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    wanted = progress_wanted()
 
     def show(live: "LiveStatus") -> None:
         if wanted:

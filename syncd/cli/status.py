@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from syncd.cli import reach
+from syncd.cli.meanwhile import shown_meanwhile
 from syncd.cli.render import Ink, ago, ahead, columns, count, op_words, paint, say, say_json, size, span
 from syncd.control.client import NoDaemon
 from syncd.model.errors import Offline, Refused, SyncdError, Usage
@@ -76,7 +77,8 @@ def waited(record: RootRecord, timeout: float | None) -> tuple[int, str]:
             raise NoDaemon("")
         if live["live"]["phase"] == "paused":  # waiting for a person's own `resume` could last for ever
             return 3, "paused: `syncd resume` goes on"
-        answer = reach.ask(record, "wait", timeout)
+        with shown_meanwhile(record):
+            answer = reach.ask(record, "wait", timeout)
     except NoDaemon:
         raise NoDaemon(f"{shown(record.path)}: no daemon runs here: start one with `syncd run`") from None
     except Offline:

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from syncd.cli import reach
+from syncd.cli.meanwhile import shown_meanwhile
 from syncd.control.client import Answer, NoDaemon
 from syncd.model.errors import Refused
 from syncd.service.roots import RootRecord, Roots
@@ -16,9 +17,11 @@ MOMENT: Final = 0.2
 
 
 def _asked(roots: tuple[str, ...], as_json: bool, verb: str, **arguments: str) -> int:
-    return reach.tell_each(
-        reach.chosen(roots), lambda record: reach.ask(record, verb, None, **arguments)[:2], as_json=as_json
-    )
+    def one(record: RootRecord) -> tuple[int, str]:
+        with shown_meanwhile(record):
+            return reach.ask(record, verb, None, **arguments)[:2]
+
+    return reach.tell_each(reach.chosen(roots), one, as_json=as_json)
 
 
 def _paused(roots: tuple[str, ...], as_json: bool, paused: bool) -> int:

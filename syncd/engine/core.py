@@ -137,6 +137,7 @@ class Engine:
             if db.rebuilt:
                 self.desk.log("the database starts empty: everything is looked at and listed again")
             db.queue.bound(self.desk.clock.now() + LONGEST)
+            self.desk.note_circumstances()
             self.errands.fail_interrupted()
             self.exclusion.load()
             self.decider.joining.load()

@@ -1,9 +1,11 @@
 """The control thread's desk: what every part of the engine shares. Owns no rule; only counters, marks and lookups."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
+from syncd.db.codec import HASH_ALG
 from syncd.db.connection import Database
 from syncd.model.job import DirRef, Job, Lane
 from syncd.model.node import Present, Tree, place_of
@@ -68,6 +70,7 @@ class RootFacts:
     remote_id: str
     space_id: str
     paused: bool = False
+    device_id: str = ""
 
 
 class Keeper(Protocol):
@@ -101,6 +104,14 @@ class Desk:
     ended: dict[NodeKey, int] = field(default_factory=dict)
     in_flight: dict[Lane, int] = field(default_factory=dict)
     outbox: list[Job] = field(default_factory=list)
+
+    def note_circumstances(self) -> None:
+        """Write down whose database this is and what it was last worked under (section 5), for whoever examines it."""
+        settings = json.dumps(asdict(self.settings), sort_keys=True)
+        facts = {"device id": self.facts.device_id, "hash algorithm": str(HASH_ALG), "settings": settings}
+        for key, value in facts.items():
+            if self.db.meta.get(key) != value:
+                self.db.meta.set(key, value)
 
     # --- jobs ----------------------------------------------------------------------------------------------------
 

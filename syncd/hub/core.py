@@ -153,12 +153,12 @@ class Hub:
         """Have *callback* called after each commit to the space (id in hex); returns what ends it."""
         return self.bell.subscribe(space_id, callback)
 
-    def gc(self, retention: float = HISTORY_RETENTION) -> GcReport:
+    def gc(self, retention: float = HISTORY_RETENTION, progress: Callable[[int], None] | None = None) -> GcReport:
         """End retentions (seconds) and remove chunks nobody needs, also while the hub serves, in any process.
 
-        Raises Transient while another gc, verify or backup runs.
+        *progress* is told how much is gone so far. Raises Transient while another gc, verify or backup runs.
         """
-        return self._upkeep.gc(retention)
+        return self._upkeep.gc(retention, progress)
 
     def verify(self, progress: Callable[[int], None] | None = None) -> VerifyReport:
         """Read and check everything stored; *progress* is told the bytes read so far. See ``Upkeep.verify``."""

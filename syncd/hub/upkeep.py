@@ -56,6 +56,27 @@ class VerifyReport:
     faults: tuple[str, ...]
 
 
+class Tally:
+    """Counts what a collection has removed, and tells it as it goes."""
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self._told, self._done = told, 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        self._told(self._done)
+
+    def repeat(self, step: Callable[[int], int]) -> int:
+        """Repeat *step*, which is told how much it may do and returns how much it did, until all is done."""
+        total = 0
+        while True:
+            done = step(_BATCH)
+            total += done
+            self.add(done)
+            if done < _BATCH:
+                return total
+
+
 class Upkeep:
     """Works through the whole hub in small steps. One at a time across processes (``Store.maintenance``)."""
 
@@ -65,24 +86,27 @@ class Upkeep:
         self._blobs = blobs
         self._clock = clock
 
-    def gc(self, retention: float) -> GcReport:
-        """End retentions, then remove chunks that no retained version of any space needs and nobody leased."""
+    def gc(self, retention: float, progress: Callable[[int], None] | None = None) -> GcReport:
+        """End retentions, then remove chunks that no retained version of any space needs and nobody leased.
+
+        *progress* is told how many versions, tombstones, answers and chunks are gone so far."""
         if retention < 0:
             raise Usage("a retention is a number of seconds, 0 or more")
         with self._store.maintenance():
             with self._store.read() as view:
                 spaces = view.spaces()
+            tally = Tally(progress or (lambda _: None))
             versions = tombstones = chunks = 0
             for space in spaces:
-                dropped, forgotten = self._trim(space, retention)
+                dropped, forgotten = self._trim(space, retention, tally)
                 versions, tombstones = versions + dropped, tombstones + forgotten
             now = self._clock.now()
             with self._store.write() as change:
                 change.drop_invites(now)
-            self._repeat(lambda limit: self._drop_requests(now - KEY_RETENTION, limit))
+            tally.repeat(lambda limit: self._drop_requests(now - KEY_RETENTION, limit))
             touched: set[str] = set()
             for space in spaces:
-                chunks += self._collect(space, touched)
+                chunks += self._collect(space, touched, tally)
             self._repack(touched)
             containers, freed = self._sweep(touched)
         return GcReport(versions, tombstones, chunks, containers, freed)
@@ -100,7 +124,7 @@ class Upkeep:
 
     # --- retention ----------------------------------------------------------------------------------------------
 
-    def _trim(self, space: Space, retention: float) -> tuple[int, int]:
+    def _trim(self, space: Space, retention: float, tally: "Tally") -> tuple[int, int]:
         """Move the journal's floor up to the youngest entry older than the cutoff, then drop what lies behind."""
         cutoff = self._clock.now() - retention
         with self._store.write() as change:
@@ -112,8 +136,8 @@ class Upkeep:
                 assert tag is not None, "entries above the floor are all there"
                 floor = Version(position, tag)
                 change.set_floor(space.key, floor)
-        versions = self._repeat(lambda limit: self._drop_versions(space, floor.position, cutoff, limit))
-        tombstones = self._repeat(lambda limit: self._drop_tombstones(space, floor.position, cutoff, limit))
+        versions = tally.repeat(lambda limit: self._drop_versions(space, floor.position, cutoff, limit))
+        tombstones = tally.repeat(lambda limit: self._drop_tombstones(space, floor.position, cutoff, limit))
         return versions, tombstones
 
     def _drop_versions(self, space: Space, floor: int, cutoff: float, limit: int) -> int:
@@ -128,18 +152,9 @@ class Upkeep:
         with self._store.write() as change:
             return change.drop_requests(before, limit)
 
-    @staticmethod
-    def _repeat(step: Callable[[int], int]) -> int:
-        total = 0
-        while True:
-            done = step(_BATCH)
-            total += done
-            if done < _BATCH:
-                return total
-
     # --- collection ---------------------------------------------------------------------------------------------
 
-    def _collect(self, space: Space, touched: set[str]) -> int:
+    def _collect(self, space: Space, touched: set[str], tally: "Tally") -> int:
         """Take from a space every chunk nothing needs; note the containers that lost one."""
         collected, last = 0, 0
         while True:
@@ -156,6 +171,7 @@ class Upkeep:
                     if change.drop_presence(space.key, row.key):
                         collected += 1
                         touched.add(row.location.container)
+            tally.add(len(rows))
 
     def _repack(self, touched: set[str]) -> None:
         """Write the chunks of small containers, and of those mostly empty by now, anew into full packs."""

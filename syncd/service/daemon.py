@@ -174,6 +174,7 @@ class Daemon:
             remote_id=record.hub_id,
             space_id=record.space_id,
             paused=record.paused,
+            device_id=record.device_id,
         )
         root = WatchedRoot(self._fs, self._rules, self._keeper, facts, self._folder.base, inbox.put, self._log)
         runner = self._build_runner(clock, chance, inbox.put, over)

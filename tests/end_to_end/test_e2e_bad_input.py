@@ -3,14 +3,16 @@
 import http.server
 import json
 import os
+import pty
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.end_to_end.harness import Device, World
-from tests.end_to_end.processes import Ran, until
+from tests.end_to_end.processes import SYNCD, Ran, until
 
 Pair = tuple[World, Device, Device]
 
@@ -24,6 +26,23 @@ def one_line(ran: Ran, *words: str, code: int | None = None) -> str:
     for word in words:
         assert word in lines[0], lines[0]
     return lines[0]
+
+
+def on_terminal(device: Device, *arguments: str) -> tuple[int, str]:
+    """Run a command as at a terminal; return its exit code and what a person saw meanwhile."""
+    ours, its = pty.openpty()
+    env = {**device.env, "TERM": "xterm"}
+    running = subprocess.Popen([*SYNCD, *arguments], env=env, stdin=its, stdout=subprocess.DEVNULL, stderr=its, cwd="/")
+    os.close(its)
+    seen = b""
+    try:
+        while part := os.read(ours, 4096):
+            seen += part
+    except OSError:  # the terminal's other end is closed: the command has ended
+        pass
+    finally:
+        os.close(ours)
+    return running.wait(20), seen.decode(errors="replace")
 
 
 def untied(device: Device) -> None:
@@ -131,8 +150,9 @@ def test_wait_gives_up_at_its_limit_while_the_hub_is_down(world: World) -> None:
     world.settle()
     world.hub.stop()
     device.write("file", "waits for the hub")
-    ran = device.cli("wait", "--timeout", "1.5")
-    assert ran.code == 4, ran
+    code, shown = on_terminal(device, "wait", "--timeout", "1.5")
+    assert code == 4, shown
+    assert "offline" in shown, "a person at a terminal sees what goes on meanwhile"
     once = until(device.live, "the daemon lives")
     assert once["phase"] != "stopped"
     assert "offline" in device.fine("status").out
