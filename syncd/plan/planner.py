@@ -33,7 +33,8 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
         return NodePlan(forget=True)
     order = Order(trees, context, places)
     op = order.op(node)
-    if isinstance(node.remote, Present) and _arrives(node, fate):
+    goes = op is not None and op.type is OpType.LOCAL_DELETE  # with all that gives way to a twin, whatever its name
+    if isinstance(node.remote, Present) and _arrives(node, fate) and not goes:
         why = places.fault(node)
         if why is not None:
             # What was edited here travels first: a name that cannot be here must not strand an edit.

@@ -8,6 +8,8 @@ from tests.plan.sentences import build, planned, situations
 # The second and the third were found by
 # again:0:1:158abf48.291089b4:1d5aac29.1b1ce7ef.1ad152b0:1d5aac29.1ad152b0.cf0019:c382914.2e007b6f:2da1a51f.2cd190b5
 # unknown:0:937694290:9563d34.1913c5d5.8fd0a19:19d10686.e94cb45.3ad1e77b:fc13769::
+# The fourth, and with it what follows, by
+# twins:0:836729848:3344b6a2.13cab6a1.2b647cde.4809d56.f30b215:2af01840.1853a9e2.117fb83:f9ce108.185b29e2.1e66bb83::
 TABLE = """
 renamed here, deleted there, its new name taken there: set aside, which is still a rename (P7)
     2 f|1/a v1|-t|1/b v1
@@ -24,6 +26,71 @@ moved there below what was moved here below it, with a folder between of which n
     3 d|1/d d|2/d d|1/d d
     4 d|-|-|?unread 3/c
     3: local move 1/d to 2/d, waits node settled 2
+
+moved there into a directory that gives way to a twin: stays outside (P6) {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|1/x v2|3/x v2|1/x v2
+    4: local move 1/x to 3/x, waits node settled 2, waits node settled 3
+
+moved there from one directory that goes into another: goes from where it is {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|3/p d|3/p d|3/p d
+    5 d|3/q d|3/q d|3/q d
+    6 f|4/x v2|5/x v2|4/x v2
+    6: local delete 4/x
+
+the same, and edited here: that travels first (P7) {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|3/y v2|3/x v3
+    4: upload 3/x v3 over
+
+the same, and marked here: that travels first (P7) {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|3/y v2|3/x v2x
+    4: remote chmod 3/x to 3/y +x
+
+the same, and S lost: goes, for the remote has just that {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|-|3/y v2|3/x v2
+    4: local delete 3/x
+
+renamed there to a twin's name in a directory that goes: goes with it, or that would never be empty {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/b v2|3/b v2|3/b v2
+    5 f|3/x v3|3/B v3|3/x v3
+    5: local delete 3/x
+
+moved out there of a directory that goes: moves {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|1/x v2|3/x v2
+    4: local move 3/x to 1/x
+
+renamed here in a directory that goes: the remote follows first {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|3/x v2|3/y v2
+    4: remote move 3/x to 3/y
+
+nothing is brought into what was renamed there in a directory that goes {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|3/x d|3/y d|3/x d
+    5 f|-|4/z v2|-
+    5: download 4/z v2 new, waits node settled 2, waits node settled 3
+
+what cannot come into a directory that goes has its own brought to where it is {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|1/x d|3/x d|1/x d
+    5 f|-|4/z v2|-
+    5: download 4/z v2 new
 """
 
 
