@@ -1,9 +1,15 @@
 """What generated cases found: the smallest situation of each, with the line that replays the case."""
 
+from random import Random
+
 import pytest
 
+from syncd.model.op import Op
+from syncd.plan.order import touch
 from syncd.plan.planner import plan
-from tests.plan.sentences import build, planned, situations
+from tests.plan.sentences import build, op_words, planned, situations
+from tests.property.cells import Table
+from tests.property.settling import Settler
 
 # The second and the third were found by
 # again:0:1:158abf48.291089b4:1d5aac29.1b1ce7ef.1ad152b0:1d5aac29.1ad152b0.cf0019:c382914.2e007b6f:2da1a51f.2cd190b5
@@ -118,3 +124,35 @@ def test_p2_whoever_waits_in_a_circle_has_the_one_planned_that_goes_first():
     assert planned(world, 4) == "remote move 2/d to 5/d, waits parent exists 5"
     assert planned(world, 3) == "remote move 2/c to 1/c (being moved, pc)"
     assert plan(world, 4, world.context("pc")).also_plan == (3, 5)
+
+
+def test_p7_a_directory_whose_twin_has_gone_again_has_the_first_word():
+    """Its twin moves away, and it is touched, but not what is in it: who finds that it stays has that planned, too.
+
+    Found by twins:0:440884273:202d695b.3a601721.4eea751.1ba89cc9.29f57257:159120bc.370ed3b:29cd43c0.370ed3b::
+    The engine's part is in tests/engine/test_engine_twins.py.
+    """
+    world = build(
+        "2 f|1/a v1|1/a v1|1/b v1",
+        "3 d|1/A d|1/A d|1/A d",
+        "4 d|3/d d|3/d d|3/d d",
+        case_sensitive=False,
+    )
+    settler = Settler(world, Random(0), Table())
+    settler.context = world.context()
+    queue: dict[int, Op] = {}
+    settler.plan_all([3], queue)
+    assert {key: op_words(op) for key, op in queue.items()} == {
+        3: "local delete 1/A, waits directory empty 4",
+        4: "local delete 3/d",
+    }
+    world.changed.clear()
+    away = plan(world, 2, settler.context).op
+    assert away is not None
+    world.apply(away)
+    (key, before), *others = world.changed
+    assert not others
+    touched = touch(world, key, before)
+    assert touched == (2, 3)
+    settler.plan_all(list(touched), queue)
+    assert not queue
