@@ -10,6 +10,7 @@ from syncd.plan.planner import plan
 from tests.plan.sentences import build, op_words, planned, situations
 from tests.property.cells import Table
 from tests.property.settling import Settler
+from tests.property.world import Stale
 
 # The second and the third were found by
 # again:0:1:158abf48.291089b4:1d5aac29.1b1ce7ef.1ad152b0:1d5aac29.1ad152b0.cf0019:c382914.2e007b6f:2da1a51f.2cd190b5
@@ -124,6 +125,28 @@ def test_p2_whoever_waits_in_a_circle_has_the_one_planned_that_goes_first():
     assert planned(world, 4) == "remote move 2/d to 5/d, waits parent exists 5"
     assert planned(world, 3) == "remote move 2/c to 1/c (being moved, pc)"
     assert plan(world, 4, world.context("pc")).also_plan == (3, 5)
+
+
+def test_p6_an_exchange_that_has_become_one_into_itself_is_refused_and_planned_as_a_detour():
+    """It was planned before its directory was moved below the one it is exchanged with.
+
+    Found by again:0:295007029:2d8dded6.e169f6e:25030d2e.187218bd.18280e33.4090019:a099062.62fc0fc::1c8fc71.280856a2
+    """
+    world = build(
+        "2 d|1/c d|4/c d|1/c d",
+        "3 f|2/a v1|1/m v1|2/a v1",
+        "4 d|1/m d|1/b d|1/m d",
+        "5 f|1/b v2|2/a v2|1/b v2",
+    )
+    exchange, below = (plan(world, key, world.context("pc")).op for key in (3, 2))
+    assert planned(world, 3) == "local swap 2/a to 1/m with 4"
+    assert planned(world, 2) == "local move 1/c to 4/c"
+    assert exchange is not None
+    assert below is not None
+    world.apply(below)
+    with pytest.raises(Stale, match="into itself"):
+        world.apply(exchange)
+    assert planned(world, 3) == "local move 2/a to 1/m (being moved, pc)"
 
 
 def test_p7_a_directory_whose_twin_has_gone_again_has_the_first_word():

@@ -81,7 +81,7 @@ class Settler:
         found = plan(world, key, self.context)
         if node is not None and key != ROOT:
             self.table.planned(node, found)
-            if found.op is not None and found.op.waits and self.strict:
+            if found.op is not None and self.strict:
                 check_waits(world, found.op)
         return found
 
@@ -241,8 +241,10 @@ def _makes_a_name(op: Op) -> bool:
 
 
 def check_waits(world: World, op: Op) -> None:
-    """An op waits only for what is not so yet: nothing could ever wake it otherwise."""
+    """An op waits only for what is not so yet: nothing could ever wake it otherwise. And it waits for that."""
     tree = acts_on(op)
+    if not op.waits and op.type in (OpType.LOCAL_MOVE, OpType.LOCAL_SWAP):
+        assert not world.into_itself(op), f"into itself: {op}"
     for wait in op.waits:
         other = world.rows.get(wait.node)
         if wait.kind is WaitKind.PARENT_EXISTS:
