@@ -137,8 +137,9 @@ class Places:
         """Return what to wait for before anything may be brought into a directory, if it or one above it gives way to
         a twin; nothing if it stays.
 
-        It goes with what it is in when it is in such a directory both here and at the remote, under whatever names:
-        what the remote has outside moves out first, and what is outside here does not come in.
+        It goes with what it is in when it is in such a directory both here and at the remote, under whatever names,
+        or the remote has it in one that cannot be here. What the remote has elsewhere moves out first, and what is
+        elsewhere here does not come in.
         """
         waits: tuple[Wait, ...] = ()
         above = [] if self._context.case_sensitive else [node]
@@ -151,7 +152,15 @@ class Places:
                 continue
             seen.add(at.id)
             remote, local = at.remote, at.local
-            if not isinstance(remote, Present) or not isinstance(local, Present):
+            if not isinstance(remote, Present):
+                return ()
+            if place_of(local) is None and at is not node:  # not here: what is to come into it waits where it is
+                if not isinstance(local, Unknown):
+                    above.append(self._trees.node(remote.place.parent))
+                elif local.reason is not Reason.HELD:
+                    return ()
+                continue
+            if not isinstance(local, Present):
                 return ()
             if remote.place == local.place:
                 twin = self._twin(at, remote)

@@ -17,6 +17,7 @@ from tests.property.world import Stale
 # unknown:0:937694290:9563d34.1913c5d5.8fd0a19:19d10686.e94cb45.3ad1e77b:fc13769::
 # The fourth, and with it what follows, by
 # twins:0:836729848:3344b6a2.13cab6a1.2b647cde.4809d56.f30b215:2af01840.1853a9e2.117fb83:f9ce108.185b29e2.1e66bb83::
+# twins:0:0:1b45a287.34e1cd96.37a8d11b.756cd07::3e364e86.2a7b69e8.98638a3::
 TABLE = """
 renamed here, deleted there, its new name taken there: set aside, which is still a rename (P7)
     2 f|1/a v1|-t|1/b v1
@@ -98,6 +99,35 @@ what cannot come into a directory that goes has its own brought to where it is {
     4 d|1/x d|3/x d|1/x d
     5 f|-|4/z v2|-
     5: download 4/z v2 new
+
+moved there into a held directory, and in one that goes here: goes, or that would never be empty {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|-|1/.syncd d|?held
+    5 f|3/x v2|4/y v2|3/x v2
+    5: local delete 3/x
+
+moved there into a directory in a held one, and in one that goes here: goes {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|-|3/.syncd d|?held
+    5 d|-|4/e d|-
+    6 f|3/x v2|5/y v2|3/x v2
+    6: local delete 3/x
+
+moved there into a directory that is yet to come, and in one that goes here: waits for it {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|-|1/e d|-
+    5 f|3/x v2|4/y v2|3/x v2
+    5: local move 3/x to 4/y, waits parent exists 4
+
+moved there into a directory of which nothing is known, and in one that goes here: waits {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 d|-|1/e d|?ignored
+    5 f|3/x v2|4/y v2|3/x v2
+    5: local move 3/x to 4/y, waits parent exists 4
 """
 
 
