@@ -215,7 +215,8 @@ class Decider:
         if planned.conflict is not None and planned.op is None:
             self.note_conflict(node.id, planned.conflict, None)
         if self._stays_after_all(node, planned.op):
-            self.desk.touch_children(Tree.LOCAL, node.id)
+            for tree in (Tree.LOCAL, Tree.REMOTE):
+                self.desk.touch_children(tree, node.id)
         if planned.forget:
             queue.drop(node.id)
             self._forget(node)

@@ -160,6 +160,12 @@ def temporary_name(name: str, device: str, number: int) -> str:
     return name.encode(errors="ignore")[: MAX_NAME_BYTES - len(tail.encode())].decode(errors="ignore") + tail
 
 
+def all_in(trees: Trees, directory: NodeKey) -> tuple[NodeKey, ...]:
+    """Return what either side has in a directory: what happens to it is another's reason, and no change of theirs."""
+    sides = (trees.children(tree, directory) for tree in (Tree.LOCAL, Tree.REMOTE))
+    return tuple(dict.fromkeys(child.id for children in sides for child in children))
+
+
 def touch(trees: Trees, key: NodeKey, before: Node | None = None) -> tuple[NodeKey, ...]:
     """Return who must be planned because a snapshot of *key* changed, itself first.
 

@@ -209,3 +209,19 @@ def test_p7_a_directory_whose_twin_has_gone_again_has_the_first_word():
     assert touched == (2, 3)
     settler.plan_all(list(touched), queue)
     assert not queue
+
+
+def test_p6_a_directory_that_gives_way_has_what_was_to_come_into_it_planned():
+    """Or that comes in as the directory is removed, where this began with no change of its own.
+
+    Found by twins:0:54587:2df7fee5.2b997a98.14de727c.11960ed1.2ff1f2dd.21a42d4.239d6384:3b4c8e6f:1c50b4bf.2d90ffc2::
+    """
+    world = build(
+        "2 f|-|1/a v1|-",
+        "3 d|1/A d|1/A d|1/A d",
+        "4 f|3/x v2|3/x v2|3/x v2",
+        "5 f|-|3/y v3|-",
+        "6 f|1/z v4|3/z v4|1/z v4",
+        case_sensitive=False,
+    )
+    assert plan(world, 3, world.context()).also_plan == (4, 5, 6)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from syncd.model.node import Absent, Kind, Node, Present, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, WaitKind
 from syncd.model.path import ROOT
-from syncd.plan.order import touch
+from syncd.plan.order import all_in, touch
 from syncd.plan.place import acts_on
 from syncd.plan.planner import join, plan
 from syncd.plan.world import NodePlan
@@ -217,7 +217,7 @@ class Settler:
                 planned.add(key)
                 found = self._plan(key)
                 if self._stays_after_all(key, queue.pop(key, None), found.op):
-                    keys.extend(child.id for child in self.world.children(Tree.LOCAL, key))
+                    keys.extend(all_in(self.world, key))
                 if found.op is not None:
                     queue[key] = found.op
                 keys.extend(found.also_plan)
