@@ -125,6 +125,18 @@ class Places:
         waits = self._waits_here(node, place) or self._giving_way(self._trees.node(place.parent))
         return self.move_here(node, place, waits, self._fate.taken_back(node))
 
+    def is_in_what_goes(self, node: Node) -> bool:
+        """Return whether a file is here in a directory that gives way to a twin."""
+        if node.kind is Kind.DIRECTORY or not isinstance(node.local, Present):
+            return False
+        return bool(self._giving_way(self._trees.node(node.local.place.parent)))
+
+    def goes(self, node: Node) -> Op | None:
+        """What cannot move out of a directory that gives way goes with it, and comes again where it belongs."""
+        assert isinstance(node.remote, Present)
+        assert isinstance(node.local, Present)
+        return self._give_way(node, node.remote, node.local)
+
     def _give_way(self, node: Node, remote: Present, local: Present) -> Op | None:
         """A twin with a smaller id came: what the remote has just so leaves this disk for the trash, a directory after
         all that is in it, and is held afterwards."""

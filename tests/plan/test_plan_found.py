@@ -18,6 +18,7 @@ from tests.property.world import Stale
 # The fourth, and with it what follows, by
 # twins:0:836729848:3344b6a2.13cab6a1.2b647cde.4809d56.f30b215:2af01840.1853a9e2.117fb83:f9ce108.185b29e2.1e66bb83::
 # twins:0:0:1b45a287.34e1cd96.37a8d11b.756cd07::3e364e86.2a7b69e8.98638a3::
+# twins:0:0:24716ae4.1163e597.101e40a6.1f34a62d.1d9dce20::186bbbf8.24e7ed3e.14495e98::
 TABLE = """
 renamed here, deleted there, its new name taken there: set aside, which is still a rename (P7)
     2 f|1/a v1|-t|1/b v1
@@ -106,6 +107,14 @@ moved there into a held directory, and in one that goes here: goes, or that woul
     4 d|-|1/.syncd d|?held
     5 f|3/x v2|4/y v2|3/x v2
     5: local delete 3/x
+
+moved out there to a name that what is held keeps: goes with its directory {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|1/b v2|3/x v2
+    5 d|1/b d|-t|1/b d
+    6 d|5/c d|1/B d|?held 5/c
+    4: local delete 3/x
 
 moved there into a directory in a held one, and in one that goes here: goes {no case sensitive}
     2 f|-|1/a v1|-
