@@ -214,6 +214,9 @@ class Decider:
             self.desk.touch(node.id)
         if planned.conflict is not None and planned.op is None:
             self.note_conflict(node.id, planned.conflict, None)
+        if self._stays_after_all(node, planned.op):
+            for tree in (Tree.LOCAL, Tree.REMOTE):
+                self.desk.touch_children(tree, node.id)
         if planned.forget:
             queue.drop(node.id)
             self._forget(node)
@@ -223,6 +226,16 @@ class Decider:
                 self.guarding.unhold(node.id)
         else:
             self._put(node, planned.op)
+
+    def _stays_after_all(self, node: Node, op: Op | None) -> bool:
+        """Whether a directory was to leave this disk that the remote has all the same (for a twin, or to where it is
+        excluded), and is no more: what is in it was to leave with it, each by an op of its own that knows no reason."""
+        if node.kind is not Kind.DIRECTORY or not isinstance(node.remote, Present):
+            return False
+        if not isinstance(node.local, Present) or (op is not None and op.type is OpType.LOCAL_DELETE):
+            return False
+        live = self.desk.db.queue.live(node.id)
+        return live is not None and live.op.type is OpType.LOCAL_DELETE
 
     def _forget(self, node: Node) -> None:
         nodes = self.desk.db.nodes

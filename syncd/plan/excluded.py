@@ -8,7 +8,8 @@ from enum import Enum, auto
 from syncd.model.node import Kind, Node, Place, Present, Tree, Unknown
 from syncd.model.path import ROOT, NodeKey
 from syncd.plan.content import content_op, local_executable, recorded
-from syncd.plan.fate import Fate
+from syncd.plan.fate import Fate, is_unknown
+from syncd.plan.order import all_in
 from syncd.plan.place import Places
 from syncd.plan.world import Context, NodePlan, Trees
 
@@ -43,8 +44,8 @@ def plan_excluded(trees: Trees, key: NodeKey, context: Context, excluded: Exclud
         return NodePlan(op=places.stay(node), synced=recorded(node, context))
     if node.kind is not Kind.DIRECTORY and _edited(node, context):
         return NodePlan(op=content_op(node, trees, context), synced=recorded(node, context))
-    children = trees.children(Tree.LOCAL, key) if node.kind is Kind.DIRECTORY else ()
-    also = tuple(child.id for child in children if isinstance(child.local, Present))
+    within = [trees.node(child) for child in all_in(trees, key)] if node.kind is Kind.DIRECTORY else []
+    also = tuple(child.id for child in within if child is not None and not is_unknown(child))
     return NodePlan(op=places.leave(node), also_plan=also)
 
 

@@ -8,7 +8,7 @@ where creates and deletes are part of the circle, a detour of one node through a
 
 from dataclasses import replace
 
-from syncd.model.node import Absent, Node, Place, Present, Tree, Unknown, Version, place_of
+from syncd.model.node import Absent, Node, Place, Present, Reason, Tree, Unknown, Version, place_of
 from syncd.model.op import Move, Op, OpType, Wait, WaitKind
 from syncd.model.path import MAX_NAME_BYTES, ROOT, NodeKey
 from syncd.plan.place import MOVES, Places, acts_on
@@ -34,6 +34,8 @@ class Order:
         op = self._plain(node.id)
         if op is None or op.type not in MOVES or not op.waits:
             return op
+        if op.type is OpType.LOCAL_MOVE and self._places.is_in_what_goes(node) and self._waits_for_held(node.id):
+            return self._places.goes(node)
         knot = self._knot(node.id)
         if len(knot) < 2:
             return op
@@ -140,6 +142,20 @@ class Order:
                     stack.append(key)
         return tuple(sorted(found))
 
+    def _waits_for_held(self, start: NodeKey) -> bool:
+        """Return whether a node waits, in the end, for one that cannot be represented here."""
+        seen = {start: None}
+        stack = [start]
+        while stack:
+            for key in self._waited_for(stack.pop()):
+                other = self._trees.node(key)
+                if other is not None and isinstance(other.local, Unknown) and other.local.reason is Reason.HELD:
+                    return True
+                if key not in seen:
+                    seen[key] = None
+                    stack.append(key)
+        return False
+
     def _waited_for(self, key: NodeKey) -> list[NodeKey]:
         op = self._plain(key)
         if op is None:
@@ -158,6 +174,12 @@ def temporary_name(name: str, device: str, number: int) -> str:
     safe = "".join("_" if char in "/()\0" else char for char in device)[:64]
     tail = f" (being moved, {safe})" + (f" {number}" if number > 1 else "")
     return name.encode(errors="ignore")[: MAX_NAME_BYTES - len(tail.encode())].decode(errors="ignore") + tail
+
+
+def all_in(trees: Trees, directory: NodeKey) -> tuple[NodeKey, ...]:
+    """Return what either side has in a directory: what happens to it is another's reason, and no change of theirs."""
+    sides = (trees.children(tree, directory) for tree in (Tree.LOCAL, Tree.REMOTE))
+    return tuple(dict.fromkeys(child.id for children in sides for child in children))
 
 
 def touch(trees: Trees, key: NodeKey, before: Node | None = None) -> tuple[NodeKey, ...]:

@@ -10,7 +10,7 @@ from syncd.model.conflict import ConflictKind
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, Side, Wait, WaitKind
 from syncd.model.path import ROOT, NodeKey, fold, name_fault
-from syncd.plan.content import download_new, executable_here, free_name, local_executable, upload_new
+from syncd.plan.content import download_new, executable_here, free_name, local_executable, recorded, upload_new
 from syncd.plan.fate import Fate, is_unknown
 from syncd.plan.world import Context, Trees
 
@@ -74,10 +74,8 @@ class Places:
     def _move(self, node: Node, remote: Present, local: Present) -> Op | None:
         target = self._fate.target(node)
         assert target is not None
-        if local.place != target:
-            return self.move_here(node, target, self._waits_here(node, target), self._fate.taken_back(node))
         if remote.place == target:
-            return self._give_way_to_twin(node, remote, local)
+            return self._bring(node, remote, local)
         waits = self._waits_there(node, target)
         if isinstance(waits, Node):
             return self._set_aside(node, local, waits)
@@ -117,29 +115,75 @@ class Places:
             waits=waits,
         )
 
-    def _give_way_to_twin(self, node: Node, remote: Present, local: Present) -> Op | None:
-        """A twin with a smaller id came: what is in sync leaves this disk for the trash, a directory after all that is
-        in it, and is held afterwards."""
-        in_sync = isinstance(node.synced, Present) and node.synced.hash == local.hash == remote.hash
+    def _bring(self, node: Node, remote: Present, local: Present) -> Op | None:
+        """Take the local node where the remote has it; or off this disk, where that is in what gives way to a twin."""
+        place = remote.place
+        if self._giving_way(node):
+            return self._give_way(node, remote, local)
+        if local.place == place:
+            return None
+        waits = self._waits_here(node, place) or self._giving_way(self._trees.node(place.parent))
+        return self.move_here(node, place, waits, self._fate.taken_back(node))
+
+    def is_in_what_goes(self, node: Node) -> bool:
+        """Return whether a file is here in a directory that gives way to a twin."""
+        if node.kind is Kind.DIRECTORY or not isinstance(node.local, Present):
+            return False
+        return bool(self._giving_way(self._trees.node(node.local.place.parent)))
+
+    def goes(self, node: Node) -> Op | None:
+        """What cannot move out of a directory that gives way goes with it, and comes again where it belongs."""
+        assert isinstance(node.remote, Present)
+        assert isinstance(node.local, Present)
+        return self._give_way(node, node.remote, node.local)
+
+    def _give_way(self, node: Node, remote: Present, local: Present) -> Op | None:
+        """A twin with a smaller id came: what the remote has just so leaves this disk for the trash, a directory after
+        all that is in it, and is held afterwards."""
         marked = node.kind is Kind.FILE and local_executable(node, self._context) != remote.executable
-        if not in_sync or marked or not self._until_gone(node):
+        if local.hash != remote.hash or marked or recorded(node, self._context) is not None:
             return None
         return self._delete_here(node, local)
 
-    def _until_gone(self, node: Node | None) -> tuple[Wait, ...]:
+    def _giving_way(self, node: Node | None) -> tuple[Wait, ...]:
         """Return what to wait for before anything may be brought into a directory, if it or one above it gives way to
-        a twin; nothing if it stays."""
+        a twin; nothing if it stays.
+
+        It goes with what it is in when it is in such a directory both here and at the remote, under whatever names,
+        or the remote has it in one that cannot be here. What the remote has elsewhere moves out first, and what is
+        elsewhere here does not come in.
+        """
+        waits: tuple[Wait, ...] = ()
+        above = [] if self._context.case_sensitive else [node]
         seen: set[NodeKey] = set()
-        while not self._context.case_sensitive and node is not None and node.id != ROOT and node.id not in seen:
-            seen.add(node.id)
-            remote, local = node.remote, node.local
-            if not isinstance(remote, Present) or not isinstance(local, Present) or remote.place != local.place:
+        while above:
+            at = above.pop()
+            if at is None or at.id == ROOT:
                 return ()
-            twin = self._twin(node, remote)
-            if twin is not None:
-                return (Wait(WaitKind.NODE_SETTLED, twin[0]), Wait(WaitKind.NODE_SETTLED, node.id))
-            node = self._trees.node(remote.place.parent)
-        return ()
+            if at.id in seen:
+                continue
+            seen.add(at.id)
+            remote, local = at.remote, at.local
+            if not isinstance(remote, Present):
+                return ()
+            if place_of(local) is None and at is not node:  # not here: what is to come into it waits where it is
+                if not isinstance(local, Unknown):
+                    above.append(self._trees.node(remote.place.parent))
+                elif local.reason is not Reason.HELD:
+                    return ()
+                continue
+            if not isinstance(local, Present):
+                return ()
+            if remote.place == local.place:
+                twin = self._twin(at, remote)
+                if twin is not None:
+                    waits = waits or (Wait(WaitKind.NODE_SETTLED, twin[0]), Wait(WaitKind.NODE_SETTLED, at.id))
+                    continue
+            elif self._fate.target(at) != remote.place:
+                return ()  # moved here, which the remote has yet to follow
+            parents = dict.fromkeys((local.place.parent, remote.place.parent))
+            above += [self._trees.node(parent) for parent in parents]
+        return waits
 
     # --- the remote's place is excluded here ---------------------------------------------------------------------
 
@@ -163,7 +207,7 @@ class Places:
 
     def _create_here(self, node: Node, remote: Present) -> Op:
         revived = isinstance(node.synced, Present) and node.kind is not Kind.DIRECTORY
-        waits = self._waits_here(node, remote.place) or self._until_gone(self._trees.node(remote.place.parent))
+        waits = self._waits_here(node, remote.place) or self._giving_way(self._trees.node(remote.place.parent))
         op = download_new(node, remote.place, waits)
         return replace(op, conflict=ConflictKind.EDIT_DELETE) if revived else op
 

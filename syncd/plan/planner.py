@@ -9,7 +9,7 @@ from syncd.model.op import Op, OpType
 from syncd.model.path import ROOT, NodeKey, name_fault
 from syncd.plan.content import content_op, recorded
 from syncd.plan.fate import Fate, is_unknown, same_field_values
-from syncd.plan.order import Order
+from syncd.plan.order import Order, all_in
 from syncd.plan.place import Places
 from syncd.plan.world import Context, Join, NodePlan, Trees
 
@@ -33,7 +33,8 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
         return NodePlan(forget=True)
     order = Order(trees, context, places)
     op = order.op(node)
-    if isinstance(node.remote, Present) and _arrives(node, fate):
+    goes = op is not None and op.type is OpType.LOCAL_DELETE  # with all that gives way to a twin, whatever its name
+    if isinstance(node.remote, Present) and _arrives(node, fate) and not goes:
         why = places.fault(node)
         if why is not None:
             # What was edited here travels first: a name that cannot be here must not strand an edit.
@@ -61,7 +62,7 @@ def _both(node: Node, trees: Trees, context: Context, op: Op | None, leader: Nod
     chosen = content if op is None or (content is not None and _waits_for_unknown(op, trees)) else op
     also = _leans_on(node, op, leader)
     if op is not None and op.type is OpType.LOCAL_DELETE and node.kind is Kind.DIRECTORY:
-        also = tuple(child.id for child in trees.children(Tree.LOCAL, node.id))  # all of it leaves, and none by itself
+        also = all_in(trees, node.id)  # what is here leaves with it, and none by itself; what was to come does not
     return NodePlan(op=chosen, synced=recorded(node, context), also_plan=also)
 
 

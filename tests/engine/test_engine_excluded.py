@@ -7,6 +7,7 @@ import pytest
 from syncd.model.job import LookJob, PullJob
 from syncd.model.observation import Ask, Verb
 from syncd.model.op import OpType
+from tests.engine.hearing import hear
 from tests.engine.world import Device, World
 
 Make = Callable[..., World]
@@ -109,6 +110,23 @@ def test_p2_a_folder_moved_to_where_only_we_ignore_it_leaves_with_all_in_it(two:
     ann.write(".syncignore", "nothing\n")
     two.settle()
     assert ann.read("q/d/e/y") == "content of d/e/y"
+
+
+def test_p7_a_folder_that_comes_out_again_before_it_has_left_keeps_all_that_is_in_it(two: World) -> None:
+    ann, bob = two.devices
+    ignores(ann, "/q/\n")
+    move(bob, "d", "q/d")
+    bob.wait()
+    ann.wire.cut = False
+    hear(ann)
+    leaving = [q.op for q in ann.db.queue.in_state(None, 100) if q.op.type is OpType.LOCAL_DELETE]
+    assert len(leaving) == 4
+    move(bob, "q/d", "p")
+    bob.wait()
+    hear(ann)
+    assert ann.read("p/e/y") == "content of d/e/y"
+    two.settle_all(expect=0)
+    assert not trashed(ann)
 
 
 def test_p7_what_was_edited_here_travels_before_it_leaves(two: World) -> None:

@@ -4,8 +4,12 @@ import dataclasses
 import os
 from collections.abc import Callable
 
+import pytest
+
 from syncd.model.node import Tree
+from syncd.model.op import OpType
 from syncd.model.path import ROOT
+from tests.engine.hearing import hear
 from tests.engine.world import Device, World
 
 Make = Callable[..., World]
@@ -85,3 +89,30 @@ def test_p7_an_edit_in_a_folder_that_gives_way_travels_first(make_world: Make) -
         assert ann.path(f"{names[0]}{number}/new").stat().st_mode & 0o100
         if number in gave_way:
             assert bob.read(f"{names[1]}{number}/other") == "other"
+
+
+@pytest.mark.parametrize("parted", ["name", "Name"], ids=["the twin goes", "the folder goes"])
+def test_p7_a_folder_whose_twin_has_gone_again_keeps_all_that_is_in_it(make_world: Make, parted: str) -> None:
+    """All of it was about to leave, each file by its own op; and none of these may outlive the reason."""
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    folding(bob)
+    for number in range(6):
+        ann.write(f"Name{number}/deep/deeper/file", "content")
+        ann.write(f"Name{number}/deep/other", "content")
+    ann.wait()
+    bob.wait()
+    for number in range(6):
+        ann.write(f"name{number}/twin", "twin")
+    ann.wait()
+    hear(bob)
+    leaving = [q.op for q in bob.db.queue.in_state(None, 1000) if q.op.type is OpType.LOCAL_DELETE]
+    assert len(leaving) % 5 == 0
+    assert 0 < len(leaving) < 6 * 5
+    for number in range(6):
+        ann.path(f"{parted}{number}").rename(ann.path(f"elsewhere{number}"))
+    ann.wait()
+    hear(bob)
+    assert not [q.op for q in bob.db.queue.in_state(None, 1000) if q.op.type is OpType.LOCAL_DELETE]
+    world.settle()
+    assert not bob.trash()

@@ -90,6 +90,13 @@ def test_p6_a_swap_with_a_changed_partner_does_nothing(world: World) -> None:
     assert world.tree() == {"a": b"a", "b": b"edited"}
 
 
+def test_p6_a_file_is_not_exchanged_with_the_directory_it_is_in(world: World) -> None:
+    """The directory came to be above it once that was planned: the system refuses, and it is looked at again."""
+    world.write("d/e/b", b"b")
+    assert endings(world.apply(world.swap("d/e/b", "d"))) == [Ending.STALE]
+    assert world.tree() == {"d": None, "d/e": None, "d/e/b": b"b"}
+
+
 def test_a_directory_whose_path_is_unknown_is_looked_at_again(world: World) -> None:
     assignment = replace(world.download("a", b"a"), target=DirRef(("no", "such"), 1, 2))
     assert endings(world.apply(assignment)) == [Ending.STALE]

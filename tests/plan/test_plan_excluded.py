@@ -114,6 +114,13 @@ def test_a_directory_leaves_with_what_is_in_it_here():
     assert found.also_plan == (3,)
 
 
+def test_a_directory_leaves_and_what_was_to_come_into_it_does_not():
+    world = build("2 d|1/d d|1/x d|1/d d", "3 f|-|2/a v1|-")
+    found = plan_excluded(world, 2, world.context("pc"), excludes(world, 2))
+    assert words(found) == "local delete 1/d"
+    assert found.also_plan == (3,)
+
+
 @pytest.mark.parametrize("row", ["2 f|1/a v1|1/x v1|1/a v1", "2 f|1/x v1|1/x v1|1/x v1"], ids=["not there", "nor here"])
 def test_what_is_not_excluded_there_or_is_here_too_is_planned_as_usual(row):
     world = build(row)

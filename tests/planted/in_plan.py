@@ -147,8 +147,8 @@ BUGS: Final = (
         "Only files do: a folder would take all below it along.",
         "P10",
         "syncd/plan/place.py",
-        "        if not in_sync or marked or not self._until_gone(node):",
-        "        if not in_sync or marked or node.kind is Kind.DIRECTORY or not self._until_gone(node):",
+        "        if self._giving_way(node):",
+        "        if node.kind is not Kind.DIRECTORY and self._giving_way(node):",
         ("tests/engine/test_engine_twins.py", "-k", "test_p10_a_folder_gives_way_to_its_twin"),
     ),
     Bug(

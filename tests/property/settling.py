@@ -3,10 +3,10 @@
 import random
 from collections.abc import Callable, Iterable
 
-from syncd.model.node import Absent, Node, Present, Tree, Unknown, place_of
+from syncd.model.node import Absent, Kind, Node, Present, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, WaitKind
 from syncd.model.path import ROOT
-from syncd.plan.order import touch
+from syncd.plan.order import all_in, touch
 from syncd.plan.place import acts_on
 from syncd.plan.planner import join, plan
 from syncd.plan.world import NodePlan
@@ -81,7 +81,7 @@ class Settler:
         found = plan(world, key, self.context)
         if node is not None and key != ROOT:
             self.table.planned(node, found)
-            if found.op is not None and found.op.waits and self.strict:
+            if found.op is not None and self.strict:
                 check_waits(world, found.op)
         return found
 
@@ -174,7 +174,7 @@ class Settler:
                 dirty = {}
                 join_all(world, keys, self.table)
                 chance.shuffle(keys)
-                self._plan_all(keys, queue)
+                self.plan_all(keys, queue)
             else:
                 ready = [key for key, op in queue.items() if not op.waits]
                 if flying is not None and (not ready or chance.random() < 0.5):
@@ -209,18 +209,27 @@ class Settler:
         dirty[key] = None
         dirty.update((other, None) for other, op in queue.items() if any(wait.node == key for wait in op.waits))
 
-    def _plan_all(self, keys: list[int], queue: dict[int, Op]) -> None:
+    def plan_all(self, keys: list[int], queue: dict[int, Op]) -> None:
         planned: set[int] = set()
         while keys:
             key = keys.pop()
             if key not in planned:
                 planned.add(key)
                 found = self._plan(key)
-                queue.pop(key, None)
+                if self._stays_after_all(key, queue.pop(key, None), found.op):
+                    keys.extend(all_in(self.world, key))
                 if found.op is not None:
                     queue[key] = found.op
                 keys.extend(found.also_plan)
                 self.world.record(key, found)
+
+    def _stays_after_all(self, key: int, before: Op | None, now: Op | None) -> bool:
+        """As in the engine: a directory does not give way any more, and what is in it was to leave with it."""
+        node = self.world.rows.get(key)
+        if node is None or node.kind is not Kind.DIRECTORY or not isinstance(node.remote, Present):
+            return False
+        left = before is not None and before.type is OpType.LOCAL_DELETE
+        return left and isinstance(node.local, Present) and (now is None or now.type is not OpType.LOCAL_DELETE)
 
 
 def _makes_a_name(op: Op) -> bool:
@@ -232,8 +241,10 @@ def _makes_a_name(op: Op) -> bool:
 
 
 def check_waits(world: World, op: Op) -> None:
-    """An op waits only for what is not so yet: nothing could ever wake it otherwise."""
+    """An op waits only for what is not so yet: nothing could ever wake it otherwise. And it waits for that."""
     tree = acts_on(op)
+    if not op.waits and op.type in (OpType.LOCAL_MOVE, OpType.LOCAL_SWAP):
+        assert not world.into_itself(op), f"into itself: {op}"
     for wait in op.waits:
         other = world.rows.get(wait.node)
         if wait.kind is WaitKind.PARENT_EXISTS:

@@ -302,9 +302,16 @@ class World(Rows):
         local = self._local_is(op, node)
         self._parent(Tree.LOCAL, op.place)
         self._free(Tree.LOCAL, op.place, node.id)
-        if self.below(Tree.LOCAL, node.id, op.place.parent):
+        if self.into_itself(op):
             raise Stale("into itself")
         self._moved_here(node, local, op.place)
+
+    def into_itself(self, op: Op) -> bool:
+        """Return whether a move or exchange would take a directory below itself: the system refuses both alike."""
+        back = op.type is OpType.LOCAL_SWAP and op.partner is not None and op.source is not None
+        return self.below(Tree.LOCAL, op.node, op.place.parent) or (
+            back and self.below(Tree.LOCAL, op.partner, op.source.parent)
+        )
 
     def _moved_here(self, node: Node, local: Present, place: Place) -> None:
         synced = replace(node.synced, place=place) if isinstance(node.synced, Present) else node.synced
@@ -319,8 +326,8 @@ class World(Rows):
             raise Stale("partner elsewhere")
         if partner.fingerprint != op.partner_expected:
             raise Stale("partner changed")
-        assert not self.below(Tree.LOCAL, node.id, op.place.parent), "exchanged into itself"
-        assert not self.below(Tree.LOCAL, partner.id, op.source.parent), "exchanged into itself"
+        if self.into_itself(op):
+            raise Stale("into itself")
         self._moved_here(node, local, op.place)
         self._moved_here(partner, partner.local, op.source)
 
