@@ -162,11 +162,11 @@ class Structure:
         )
         return self._keys(sql, (generation, ROOT, limit))
 
-    def remote_after(self, position: int) -> list[tuple[NodeKey, int]]:
-        """Return rows whose R is of a journal position above *position*, with theirs, by key. Reads every row."""
-        sql = "SELECT id, r_version FROM node WHERE r_version > ? ORDER BY id"
+    def remote_after(self, position: int) -> list[tuple[NodeKey, Version]]:
+        """Return rows whose R is of a journal position above *position*, with its version, by key. Reads every row."""
+        sql = "SELECT id, r_version, r_tag FROM node WHERE r_version > ? ORDER BY id"
         rows = self._execute(sql, (position,)).fetchall()
-        return [(int(key), int(at)) for key, at in rows]  # type: ignore[arg-type]
+        return [(int(key), Version(int(at), str(tag))) for key, at, tag in rows]  # type: ignore[arg-type]
 
     def last_local_hash(self, key: NodeKey) -> bytes | None:
         """Return the content hash L had last, also after the node went; None when it was never read."""

@@ -11,6 +11,7 @@ from syncd.model.observation import PollEnded, Pulled, PullFailed, PullFault
 LISTING_PAGE = 2000
 """Rows of a listing asked for at once: a far remote answers pages at the pace of its distance. They are written
 ROWS_A_STEP a transaction (P11)."""
+TAKEN_BACK = "what this device did there is not in its history any more"
 CHANGES_PAGE = ROWS_A_STEP
 """Rows of changes asked for at once: a page and its cursor are one transaction."""
 
@@ -100,11 +101,12 @@ class Pulls:
             self.go_on()
             return
         self.intake.take(pulled)
+        if self.intake.contradicted or (not pulled.more and self.intake.taken_back()):
+            self._list_history(TAKEN_BACK)
+            return
         self.more = pulled.more
         if pulled.more:
             self._ask_changes(pulled.cursor)
-        elif self.intake.taken_back():
-            self._list_history("what this device did there is not in its history any more")
         else:
             self.caught_up = True
             self.completed = self.begun
@@ -129,10 +131,15 @@ class Pulls:
         if len(pulled.changes) > ROWS_A_STEP:
             self.intake.take_listed(pulled.changes[:ROWS_A_STEP])
             self.page = replace(pulled, changes=pulled.changes[ROWS_A_STEP:])
+        else:
+            self.page = None
+            self.intake.take(pulled)
+        if self.intake.contradicted:
+            self.page = None
+            self._list_history(TAKEN_BACK)
+        elif self.page is not None:
             return
-        self.page = None
-        self.intake.take(pulled)
-        if pulled.next is not None:
+        elif pulled.next is not None:
             self.desk.send(PullJob(None, pulled.next, LISTING_PAGE))
         else:
             # The cursor was taken before the first page: what changed meanwhile is replayed now.

@@ -28,7 +28,10 @@ class RemoteIntake:
     desk: Desk
     generation: int = 0
     asked: int = 0  # pages of changes asked for since start
-    untold: dict[NodeKey, tuple[int, int]] = field(default_factory=dict)  # own change → its position, pages asked then
+    untold: dict[NodeKey, tuple[Version, int]] = field(default_factory=dict)  # own change → version, pages asked then
+    before: dict[NodeKey, Version] = field(default_factory=dict)  # own changes that a listing which runs must show
+    top: int = 0  # the youngest position this listing showed
+    contradicted: bool = False  # what the remote said cannot be of the history in which our changes are
     exempt: frozenset[int] = frozenset()  # ops that ran when a listing ended: what they did it may have told
 
     @property
@@ -50,11 +53,20 @@ class RemoteIntake:
         """A full listing starts: what it does not name is absent at its end, and not before."""
         self.generation = self.desk.db.nodes.begin_listing()
         self.desk.db.meta.delete(UNLISTED)
+        self.before, self.top = {key: version for key, (version, _) in self.untold.items()}, 0
 
     def begin_history(self) -> None:
         """The remote's history is another: S is empty for planning, nothing is deleted (section 7)."""
         self.desk.db.meta.set(EPOCH, "forget")
         self.desk.db.meta.delete(TOLD)
+        self.desk.db.meta.delete(UNLISTED)  # what a listing of the other history did not name is no conclusion
+        self.contradicted = False
+
+    def settled_late(self) -> None:
+        """An op that ran when the history changed has ended, and S names what it did. Nobody knows in which history
+        that was, or whether the one that will be listed has it: S is forgotten once more (P1)."""
+        if self.any_position:
+            self.desk.db.meta.set(EPOCH, "forget")
 
     def forget_some(self) -> None:
         """Forget S, a bounded number of rows a step. A version that L had moved on from counts as superseded."""
@@ -67,38 +79,53 @@ class RemoteIntake:
         """After a start: R holds changes of ours that the feed has not told yet."""
         if self.desk.db.meta.get(UNTOLD) is not None:
             after = int(self.desk.db.meta.get(TOLD, "0") or 0)
-            self.untold = {key: (position, -1) for key, position in self.desk.db.nodes.remote_after(after)}
+            self.untold = {key: (version, -1) for key, version in self.desk.db.nodes.remote_after(after)}
 
-    def own_change(self, key: NodeKey, op_id: int, position: int) -> None:
+    def own_change(self, key: NodeKey, op_id: int, version: Version) -> None:
         """Note what an op of ours did: the feed must tell it as well."""
         if op_id in self.exempt:
-            self._heard(position)
-        elif position > 0:
-            self.untold[key] = (position, self.asked)
+            self._heard(version.position)
+        elif version.position > 0:
+            self.untold[key] = (version, self.asked)
             self.desk.db.meta.set(UNTOLD, "yes")
 
     def taken_back(self) -> bool:
         """Return, at the end of the feed, whether it did not tell what we did there before we asked.
 
         The remote was restored from a backup that is older than our change and younger than our cursor: the cursor
-        alone does not show it."""
+        alone does not show it. Others may have written at the same positions since, and to the same nodes."""
         lost = any(asked < self.asked for _, asked in self.untold.values())
         if not self.untold:
             self.desk.db.meta.delete(UNTOLD)
         return lost
 
+    def _check_passed(self, position: int) -> None:
+        """The feed has told all up to *position*, in order: what we did up to there is in it, or in no history now."""
+        if any(version.position <= position for version, _ in self.untold.values()):
+            self.contradicted = True
+
+    def _check_listed(self) -> None:
+        """At the end of a listing: it showed what we did before it began, or something younger."""
+        for key, version in self.before.items():
+            node = self.desk.db.nodes.node(key)
+            if key in self.untold and self.untold[key][0] == version and node is not None:
+                # What we removed it cannot show.
+                self.contradicted |= isinstance(node.remote, Present) and node.remote.version == version
+
     def _heard(self, position: int) -> None:
         if position > int(self.desk.db.meta.get(TOLD, "0") or 0):
             self.desk.db.meta.set(TOLD, str(position))
 
-    def _told(self, node: Node, position: int) -> None:
-        if node.id in self.untold and position >= self.untold[node.id][0]:
+    def _told(self, node: Node, version: Version, *, listed: bool) -> None:
+        """The feed tells each change, a listing only what came of them."""
+        own = self.untold.get(node.id, (None, 0))[0]
+        if own is not None and (version == own or (listed and version.position > own.position)):
             del self.untold[node.id]
 
-    def _told_of_forgotten(self, position: int) -> None:
-        """A node that we removed is forgotten as soon as that is done: only the position says that it was ours."""
+    def _told_of_forgotten(self, version: Version) -> None:
+        """A node that we removed is forgotten as soon as that is done: only the version says that it was ours."""
         for key, (own, _) in self.untold.items():  # in the order of the feed, so that the first is nearly always it
-            if own == position:
+            if own == version:
                 del self.untold[key]
                 return
 
@@ -106,17 +133,24 @@ class RemoteIntake:
         """Write a part of a listing's page: it has no cursor of its own, and a stop begins the listing anew."""
         for change in changes:
             self._take_one(change, listed=True)
-        self._heard(max((change.node.version.position for change in changes), default=0))
+        self.top = max(self.top, youngest(changes))
 
     def take(self, pulled: Pulled) -> None:
         """Write a page of changes, or what is left of a listing's page, and its cursor."""
         for change in pulled.changes:
             self._take_one(change, listed=pulled.full)
-        self._heard(max((change.node.version.position for change in pulled.changes), default=0))
+        top = youngest(pulled.changes)
         if not pulled.full:
+            self._heard(top)
+            self._check_passed(top)
             self.desk.db.meta.set("cursor", pulled.cursor)
-        elif pulled.next is None:
+            return
+        self.top = max(self.top, top)
+        if pulled.next is None:
             self.desk.db.meta.set("cursor", pulled.cursor)
+            if not self.any_position:
+                self._check_listed()
+            self._heard(self.top)
             self.untold.clear()
             self.exempt = frozenset(self.desk.running.values())
             self.desk.db.meta.set(UNLISTED, str(self.generation))
@@ -142,7 +176,7 @@ class RemoteIntake:
         node = self.desk.db.nodes.by_node_id(said.node_id)
         if node is None:
             if said.deleted:
-                self._told_of_forgotten(said.version.position)
+                self._told_of_forgotten(said.version)
                 return  # came and went while this device was away, or went and was forgotten here
             key = self.desk.db.nodes.insert(said.kind, node_id=said.node_id)
             node = self.desk.db.nodes.node(key)
@@ -154,9 +188,13 @@ class RemoteIntake:
             self.desk.db.nodes.set_kind(node.id, said.kind)  # a placeholder known only as somebody's parent
         if listed:
             self.desk.db.nodes.note_listed(node.id, self.generation)
-        self._told(node, said.version.position)
+        self._told(node, said.version, listed=listed)
         if self._is_older(node, said.version):
+            # The feed follows behind our own changes; a listing shows all that was done before it began.
+            own = self.untold.get(node.id, (None, 0))[0]
+            self.contradicted |= listed and (own is None or own == self.before.get(node.id))
             return
+        self.contradicted |= self._is_another(node, said.version)
         state: State = self.state_of(said)
         if isinstance(state, Present) and not is_text(said.name):
             # Not even the database can keep such a name: what stands here is left alone until it has another (P10).
@@ -170,6 +208,12 @@ class RemoteIntake:
         if known is None or self.any_position:
             return False
         return version.position < known.position
+
+    def _is_another(self, node: Node, version: Version) -> bool:
+        """Whether two histories gave one position to two changes of the node."""
+        known = node.remote.version if isinstance(node.remote, Present | Absent) else None
+        same = known is not None and known.position == version.position > 0
+        return same and known != version and not self.any_position
 
     def _own_key(self, node: Node, key: bytes, state: State) -> None:
         """An op of ours whose outcome was never learnt did happen: S becomes what it committed."""
@@ -236,6 +280,10 @@ class RemoteIntake:
             if isinstance(held.local, Unknown) and held.local.place is None:
                 self.desk.db.nodes.set_local(held.id, Absent(), None)
                 self.desk.touch(held.id)
+
+
+def youngest(changes: Sequence[Change]) -> int:
+    return max((change.node.version.position for change in changes), default=0)
 
 
 def same_fields(one: Present, other: Present) -> bool:

@@ -129,6 +129,7 @@ class Settler:
                 self._done_local(op, node, result)
             if op.type in CONTENTS:
                 self.pieces.learn(op.node, result.pieces)
+            self.remote.settled_late()
         if op.conflict is not None or result.displaced:
             aside = op.type is OpType.SET_ASIDE and op.source is not None
             copy = result.displaced[0].name if result.displaced else op.place.name if aside else op.aside
@@ -150,7 +151,7 @@ class Settler:
         if known is None or said.version.position >= known.position:
             self.remote.write(node.id, state)
         if known is None or said.version.position > known.position:
-            self.remote.own_change(node.id, op_id, said.version.position)
+            self.remote.own_change(node.id, op_id, said.version)
 
     def _done_local(self, op: Op, node: Node, result: OpResult) -> None:
         nodes = self.desk.db.nodes

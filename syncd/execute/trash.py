@@ -56,6 +56,9 @@ def info_for(
     op = assignment.op
     # A conflict and a set-aside displace what was never in sync: the remote does not have it.
     in_sync = op.type in (OpType.DOWNLOAD, OpType.LOCAL_DELETE) and op.expected_hash is not None
+    # A listing names no tombstones. What it only did not show may be gone from the remote's history, too, or may never
+    # have been in the one that the remote has now: nobody knows that a version of it is kept (P1).
+    told = op.type is not OpType.LOCAL_DELETE or op.base is not None
     return Info(
         assignment.key.hex(),
         assignment.node_id.hex(),
@@ -68,7 +71,7 @@ def info_for(
         op.expected,
         op.expected_hash.hex() if op.expected_hash is not None else "",
         staged,
-        in_sync and remote_keeps,
+        in_sync and told and remote_keeps,
     )
 
 

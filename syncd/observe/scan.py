@@ -16,6 +16,7 @@ from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooke
 from syncd.model.path import RESERVED, is_reserved, name_fault, shown
 from syncd.observe.content import read_content, why
 from syncd.observe.databases import SIDECARS
+from syncd.observe.durable import made_durable
 from syncd.observe.fingerprint import is_unchanged
 from syncd.observe.ignore import Rules, Sieve
 from syncd.observe.pairs import Headers, Pairs, find_pairs
@@ -84,7 +85,7 @@ class Looker:
         rules = self._rules.read()
         budget = _Budget(job.hash_limit)
         units = tuple(self._unit(unit, rules, job.deep, budget) for unit in job.units)
-        return Looked(job, units, rules.text)
+        return Looked(job, made_durable(self._fs, units), rules.text)
 
     def _unit(self, unit: LookUnit, rules: Rules, deep: bool, budget: _Budget) -> UnitLooked:
         whole = unit.names is None

@@ -228,6 +228,7 @@ class Places:
             source=local.place,
             hash=local.hash,
             size=local.size,
+            base=node.remote.version if isinstance(node.remote, Present | Absent) else None,
             expected=node.fingerprint,
             expected_hash=local.hash,
             expected_executable=executable_here(node, self._context),

@@ -14,7 +14,7 @@ from syncd.hub.core import Hub
 from syncd.model.errors import HistoryChanged
 from syncd.model.job import ApplyJob, LookJob, PollJob, ProveJob, PullJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Absent, Present, Reason, Tree
-from syncd.model.observation import Ask, Hints, JobFailed, PullFailed, PullFault, Verb
+from syncd.model.observation import Ask, Hints, JobFailed, Message, PullFailed, PullFault, Verb
 from syncd.model.op import Op, OpState, OpType, Wait, WaitKind
 from tests.engine.world import Device, Luck, World
 
@@ -383,3 +383,108 @@ def test_p12_the_size_of_the_trash_is_kept_for_whoever_asks(two: World) -> None:
         bob.one()
     kept = sum(len(content) for content in bob.trash())
     assert bob.db.meta.get(TRASH_BYTES) == str(kept)
+
+
+def back_up(world: World) -> None:
+    world.hub.close()
+    shutil.copytree(world.base / "hub", world.base / "backup")
+    world.hub = Hub.open(world.base / "hub", world.time, Luck(5))
+    for device in world.devices:
+        device.hub = world.hub
+        device.wire._remote = world.hub.authenticate(device.enrolled.token)
+
+
+def commit_untold(device: Device) -> list[Message]:
+    """Look, and commit what was found; returns what the executor says, which the engine has not heard yet."""
+    stop_at(device, lambda job: isinstance(job, SendJob))
+    job = next(job for job in device.jobs if isinstance(job, SendJob))
+    device.jobs.remove(job)
+    return list(device.runner.send(job))
+
+
+def poll(device: Device) -> None:
+    """End the long poll, as the hub ends it now."""
+    device.jobs.remove(next(job for job in device.jobs if isinstance(job, PollJob)))
+    job = PollJob(device.db.meta.get("cursor") or "", 1.0)
+    device.deadline = device.engine.step([device.lister.poll(job)])
+
+
+def test_p1_what_was_committed_to_a_hub_that_went_back_is_not_in_sync_however_late_that_is_told(two: World) -> None:
+    """S was forgotten when the history changed, and then named again, by an op that ended before the listing, what the
+    hub had no more: the older content was taken for an edit, and replaced the only copy (seed 1000375)."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    back_up(two)
+    bob.write("b", "so that the cursor shows it")
+    bob.wait()
+    ann.wait()
+    ann.write("a", "second")
+    ann.deadline = ann.engine.step([Hints((((), "a"),))])
+    late = commit_untold(ann)
+    reopen_older(two)
+    poll(ann)
+    while ann.engine.remote.forgetting:
+        ann.deadline = ann.engine.step([])
+    assert ann.engine.remote.any_position
+    for message in late:
+        ann.deadline = ann.engine.step([message])
+    two.settle(expect=None)
+    assert ann.read("a") == bob.read("a") == "second"
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["it runs on", "it is killed"])
+def test_p1_a_hub_that_lost_our_edit_and_has_anothers_in_its_place_is_noticed(two: World, restart: bool) -> None:
+    """A younger change of the same file was taken for the feed's word on ours: the edit was replaced as if in sync."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    back_up(two)
+    cursor = ann.db.meta.get("cursor")
+    ann.write("a", "from ann")
+    ann.deadline = ann.engine.step([Hints((((), "a"),))])
+    for message in commit_untold(ann):
+        ann.deadline = ann.engine.step([message])
+    assert ann.db.meta.get("cursor") == cursor
+    reopen_older(two)
+    bob.write("b", "from bob, at the position of ann's edit")
+    bob.wait()
+    bob.write("a", "from bob, and longer")
+    bob.wait()
+    if restart:
+        ann.crash()
+        ann.start()
+    two.settle(expect=None)
+    assert {b"from ann", b"from bob, and longer"} <= ann.everything() & bob.everything()
+
+
+@pytest.mark.parametrize("name", ["a", "new"], ids=["an edit", "a new file"])
+@pytest.mark.parametrize("told", [False, True], ids=["the feed had not told it", "the feed had told it"])
+def test_p1_a_listing_that_does_not_show_what_was_known_is_of_another_history(
+    two: World, name: str, told: bool
+) -> None:
+    """The cursor expired, so that it could not tell; the older version that was listed was passed over for ever, and a
+    file that was not listed was taken for deleted, and for one that the hub keeps."""
+    world, (ann, bob) = two, two.devices
+    ann.write("a", "first")
+    world.settle()
+    back_up(world)
+    ann.write(name, "second")
+    ann.deadline = ann.engine.step([Hints((((), name),))])
+    for message in commit_untold(ann):
+        ann.deadline = ann.engine.step([message])
+    if told:
+        ann.wait()
+    reopen_older(world)
+    for number in range(5):
+        bob.write(f"from bob {number}", "others go on")
+        bob.wait()
+    world.time.ahead += 1.0
+    world.hub.gc(0.0)
+    world.settle(expect=None)
+    world.time.ahead += 86_400.0
+    world.settle(expect=None)
+    if told and name == "new":  # nothing shows that it was not deleted: it stays in the trash
+        assert b"second" in ann.trash()
+    else:
+        assert bob.read(name) == ann.read(name) == "second"

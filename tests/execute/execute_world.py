@@ -37,6 +37,7 @@ __all__ = [
 NOW = 1_800_000_000.0
 NOW_NS = int(NOW * 1e9)
 PAST_NS = 1_600_000_000 * 10**9
+TOMBSTONE = Version(2, "t2")
 
 
 class StillClock:
@@ -178,10 +179,11 @@ class World:
     def conflict(self, place: str, data: bytes, aside: str) -> Assignment:
         return self.download(place, data, type_=OpType.CONFLICT, aside=aside)
 
-    def delete(self, place: str, kind: Kind = Kind.FILE) -> Assignment:
+    def delete(self, place: str, kind: Kind = Kind.FILE, base: Version | None = TOMBSTONE) -> Assignment:
+        """Remove what is at *place*; *base* is the version of the remote's tombstone."""
         here = self.root / place
         content = digest(here.read_bytes()) if kind is Kind.FILE else None
-        op = self.op(OpType.LOCAL_DELETE, kind, expected=self.fingerprint(place), expected_hash=content)
+        op = self.op(OpType.LOCAL_DELETE, kind, base=base, expected=self.fingerprint(place), expected_hash=content)
         return self.assign(op, place, place)
 
     def move(self, source: str, place: str, kind: Kind = Kind.FILE, type_: OpType = OpType.LOCAL_MOVE) -> Assignment:

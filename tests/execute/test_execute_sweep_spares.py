@@ -40,3 +40,11 @@ def test_p1_what_the_remote_does_not_keep_stays_in_the_trash(world: World, how: 
     assert endings(world.apply(assignment)) == [Ending.DONE]
     world.sweep()
     assert world.trash() == ([] if history else [b"old"])
+
+
+def test_p1_what_only_a_listing_did_not_show_stays_in_the_trash(world: World) -> None:
+    """There is no tombstone: nobody knows whether the remote has a version of it, or ever had."""
+    world.write("a.txt", b"old")
+    assert endings(world.apply(world.delete("a.txt", base=None))) == [Ending.DONE]
+    world.sweep()
+    assert world.trash() == [b"old"]

@@ -51,6 +51,10 @@ class FaultyFile:
         self._faults.at("read", self._name)
         return self._inner.read(offset, size)
 
+    def sync(self):
+        self._faults.at("sync", self._name)
+        self._inner.sync()
+
     def __enter__(self):
         return self
 
@@ -68,6 +72,10 @@ class FaultyDir:
     def names(self):
         self._faults.at("names", "")
         return self._inner.names()
+
+    def sync(self):
+        self._faults.at("sync", "")
+        self._inner.sync()
 
     def entries(self):
         entries = self._inner.entries()

@@ -12,6 +12,7 @@ from msgspec.structs import replace as changed
 from syncd.model.job import KnownEntry, LookJob, LookUnit
 from syncd.model.node import Kind, Reason
 from syncd.model.observation import UnitFault
+from syncd.observe.durable import CANNOT
 from syncd.observe.hashing import MANY_THREADS_ABOVE
 from tests.observe.conftest import known_of
 
@@ -337,3 +338,30 @@ def test_a_deep_look_tells_damage_from_an_edit(root, look):
     (root / "edited").write_bytes(b"new!")
     unit = look(known=known.values(), deep=True)
     assert {s.name: s.corrupt for s in unit.seen} == {"rotten": True, "edited": False, "unhashed": False}
+
+
+def test_p4_what_cannot_be_made_durable_was_not_read_yet_and_holds_up_nothing_else(root, look, faults):
+    for name in ("a", "b", "c"):
+        (root / name).write_bytes(b"new")
+    faults.errors["sync", "b"] = OSError(errno.EIO, "input/output error")
+    unit = look()
+    assert [seen.name for seen in unit.seen] == ["a", "c"]
+    assert [(what.name, what.busy, what.detail) for what in unit.unhashed] == [("b", True, CANNOT)]
+
+
+def test_p4_no_file_is_told_of_whose_name_is_not_durable(root, look, faults):
+    (root / "a").write_bytes(b"new")
+    (root / "sub").mkdir()
+    faults.errors["sync", ""] = OSError(errno.EIO, "input/output error")
+    unit = look()
+    assert [seen.name for seen in unit.seen] == ["sub"]
+    assert [what.name for what in unit.unhashed] == ["a"]
+
+
+def test_p3_an_unchanged_directory_is_not_made_durable_again(root, look, faults):
+    (root / "a").write_bytes(b"1")
+    known = known_of(look())
+    assert ("sync", "a") in faults.calls
+    faults.calls.clear()
+    look(known=known)
+    assert not [call for call in faults.calls if call[0] == "sync"]

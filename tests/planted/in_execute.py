@@ -296,8 +296,8 @@ BUGS: Final = (
         "What was in sync is dropped from the trash, whether the remote has versions or not.",
         "P1",
         "syncd/execute/trash.py",
-        "        in_sync and remote_keeps,\n",
-        "        in_sync,\n",
+        "        in_sync and told and remote_keeps,\n",
+        "        in_sync and told,\n",
         ("tests/execute/test_execute_sweep_spares.py",),
     ),
     Bug(

@@ -16,6 +16,15 @@ def observe(test: str) -> tuple[str, ...]:
 
 BUGS: Final = (
     Bug(
+        "what a look tells may be lost with the power",
+        "Only an upload makes a file durable; what turns out to be in sync already is not.",
+        "P4",
+        "syncd/observe/scan.py",
+        "made_durable(self._fs, units)",
+        "units",
+        ("tests/sim/test_sim_engine.py", "-k", "in_sync_is_durable"),
+    ),
+    Bug(
         "the racy rule is ignored",
         "An equal fingerprint means equal content, however young the file was when it was read.",
         "P1",

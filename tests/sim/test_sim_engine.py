@@ -6,7 +6,7 @@ and clocks are the storm's; here one thing goes wrong in a run.)
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -193,3 +193,47 @@ def test_p4_the_power_goes_at_the_hub(world: SimWorld, policy: Policy, seed: int
         for device in world.devices:  # the request that was under way took its engine's turn with it
             device.power_loss(Policy.ALL, luck)
     check(world)
+
+
+def put_back(here: SimDevice, there: SimDevice) -> None:
+    here.person.write("top", b"another")
+    here.person.write("top", TREE["top"])
+
+
+def saved_as_it_was(here: SimDevice, there: SimDevice) -> None:
+    here.person.save("top", TREE["top"])
+
+
+def made_on_both_sides(here: SimDevice, there: SimDevice) -> None:
+    for device in (there, here):
+        device.person.write("both", b"the same")
+
+
+def copied_to_both_sides(here: SimDevice, there: SimDevice) -> None:
+    for device in (there, here):
+        device.person.mkdir("both")
+        device.person.write("both/file", b"the same")
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("deed", [put_back, saved_as_it_was, made_on_both_sides, copied_to_both_sides])
+def test_p4_what_is_found_to_be_in_sync_is_durable_before_that_is_said(
+    world: SimWorld, deed: Callable[[SimDevice, SimDevice], None], policy: Policy
+) -> None:
+    """Nothing was sent, so that nothing was made durable: what the power left, an empty file or none, was taken for a
+    person's edit and sent to everybody (seed 1001012)."""
+    here, there = world.devices
+    here.person.mkdir("d")
+    for path, data in TREE.items():
+        here.person.write(path, data)
+    world.settle()
+    world.time.ahead += 60.0
+    deed(here, there)
+    world.time.ahead += 5.0
+    there.wait()
+    here.wait()
+    world.settle()
+    expected = there.tree()
+    here.power_loss(policy, random.Random(1))
+    world.settle()
+    assert here.tree() == there.tree() == expected

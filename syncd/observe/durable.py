@@ -1,0 +1,72 @@
+"""What a look tells is durable here before it is told (P4).
+
+A content that was read may turn out to be in sync already: saved again as it was, put back, or the same on both sides.
+Then nothing is sent, and S says, or goes on saying, that this folder has it. Did a power loss take it after that, what
+is left, an empty file or none, would be taken for a person's edit and sent to everybody.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+
+from syncd.model.errors import RootGone, SyncdError
+from syncd.model.node import Kind
+from syncd.model.observation import Seen, Unhashed, UnitLooked
+from syncd.ports import Dir, Durable, LocalFs
+
+AT_ONCE = 200
+"""Directories and files open at once while they are made durable."""
+CANNOT = "it was read, but cannot be made durable on this disk just now"
+
+_Item = tuple[int, str | None]
+"""A unit's number, and the name of a file in it; None: the directory, for its names."""
+
+
+def made_durable(fs: LocalFs, units: tuple[UnitLooked, ...]) -> tuple[UnitLooked, ...]:
+    """Make durable what *units* saw. What cannot be now counts as not read yet: it is looked at again."""
+    failed: set[_Item] = set()
+    items = _items(units)
+    while some := list(islice(items, AT_ONCE)):
+        if not _all_durable(fs, units, some):
+            # One that cannot be, or has another name by now, must not hold up the others.
+            failed.update(item for item in some if not _all_durable(fs, units, [item]))
+    if not failed:
+        return units
+    return tuple(_without(unit, number, failed) for number, unit in enumerate(units))
+
+
+def _items(units: Sequence[UnitLooked]) -> Iterator[_Item]:
+    for number, unit in enumerate(units):
+        if unit.seen or unit.gone:
+            yield number, None
+        for what in unit.seen:
+            if what.kind is Kind.FILE:
+                yield number, what.name
+
+
+def _all_durable(fs: LocalFs, units: Sequence[UnitLooked], items: Sequence[_Item]) -> bool:
+    directories: dict[int, Dir] = {}
+    opened: list[Durable] = []
+    try:
+        with ExitStack() as stack:
+            for number, name in items:
+                directory = directories.get(number)
+                if directory is None:
+                    directory = directories[number] = stack.enter_context(fs.open_dir(units[number].path))
+                opened.append(directory if name is None else stack.enter_context(directory.open(name)))
+            fs.make_durable(opened)
+    except RootGone:
+        raise
+    except (OSError, SyncdError):
+        return False
+    return True
+
+
+def _without(unit: UnitLooked, number: int, failed: set[_Item]) -> UnitLooked:
+    def stays(what: Seen) -> bool:
+        return what.kind is not Kind.FILE or failed.isdisjoint({(number, None), (number, what.name)})
+
+    put_off = tuple(Unhashed(what.name, what.fingerprint, True, CANNOT) for what in unit.seen if not stays(what))
+    seen = tuple(what for what in unit.seen if stays(what))
+    return replace(unit, seen=seen, unhashed=(*unit.unhashed, *put_off))
