@@ -129,9 +129,16 @@ class Pulls:
         if len(pulled.changes) > ROWS_A_STEP:
             self.intake.take_listed(pulled.changes[:ROWS_A_STEP])
             self.page = replace(pulled, changes=pulled.changes[ROWS_A_STEP:])
+        else:
+            self.page = None
+            self.intake.take(pulled)
+        if self.intake.contradicted:
+            # It went back to a backup after our cursor had expired: nobody compared the two.
+            self.page = None
+            self._list_history("it lists an older state of what was known here")
             return
-        self.page = None
-        self.intake.take(pulled)
+        if self.page is not None:
+            return
         if pulled.next is not None:
             self.desk.send(PullJob(None, pulled.next, LISTING_PAGE))
         else:

@@ -29,6 +29,7 @@ class RemoteIntake:
     generation: int = 0
     asked: int = 0  # pages of changes asked for since start
     untold: dict[NodeKey, tuple[int, int]] = field(default_factory=dict)  # own change → its position, pages asked then
+    contradicted: bool = False  # the listing under way tells an older state of something than was known before it
     exempt: frozenset[int] = frozenset()  # ops that ran when a listing ended: what they did it may have told
 
     @property
@@ -49,12 +50,16 @@ class RemoteIntake:
     def begin_listing(self) -> None:
         """A full listing starts: what it does not name is absent at its end, and not before."""
         self.generation = self.desk.db.nodes.begin_listing()
+        self.asked += 1  # what we do from now on, the listing may not tell
+        self.contradicted = False
         self.desk.db.meta.delete(UNLISTED)
 
     def begin_history(self) -> None:
         """The remote's history is another: S is empty for planning, nothing is deleted (section 7)."""
         self.desk.db.meta.set(EPOCH, "forget")
         self.desk.db.meta.delete(TOLD)
+        self.desk.db.meta.delete(UNLISTED)  # what the listing that showed it did not name is not gone
+        self.contradicted = False
 
     def forget_some(self) -> None:
         """Forget S, a bounded number of rows a step. A version that L had moved on from counts as superseded."""
@@ -87,6 +92,13 @@ class RemoteIntake:
             self.desk.db.meta.delete(UNTOLD)
         return lost
 
+    def _left_out(self) -> bool:
+        """Return, at the end of a listing, whether it does not name what we made there before it began. Others may have
+        removed that; but nobody can tell, and then nothing is deleted."""
+        before = [key for key, (_, asked) in self.untold.items() if asked < self.asked]
+        nodes = (self.desk.db.nodes.node(key) for key in before)
+        return not self.any_position and any(node is not None and isinstance(node.remote, Present) for node in nodes)
+
     def _heard(self, position: int) -> None:
         if position > int(self.desk.db.meta.get(TOLD, "0") or 0):
             self.desk.db.meta.set(TOLD, str(position))
@@ -117,6 +129,7 @@ class RemoteIntake:
             self.desk.db.meta.set("cursor", pulled.cursor)
         elif pulled.next is None:
             self.desk.db.meta.set("cursor", pulled.cursor)
+            self.contradicted |= self._left_out()
             self.untold.clear()
             self.exempt = frozenset(self.desk.running.values())
             self.desk.db.meta.set(UNLISTED, str(self.generation))
@@ -154,7 +167,10 @@ class RemoteIntake:
             self.desk.db.nodes.set_kind(node.id, said.kind)  # a placeholder known only as somebody's parent
         if listed:
             self.desk.db.nodes.note_listed(node.id, self.generation)
+        ours = self.untold.get(node.id, (0, -1))[1] == self.asked
         self._told(node, said.version.position)
+        if listed and not ours and self._is_of_another_history(node, said.version):
+            self.contradicted = True
         if self._is_older(node, said.version):
             return
         state: State = self.state_of(said)
@@ -170,6 +186,13 @@ class RemoteIntake:
         if known is None or self.any_position:
             return False
         return version.position < known.position
+
+    def _is_of_another_history(self, node: Node, version: Version) -> bool:
+        """Whether a listing, which is newer than all that was known when it began, says something older."""
+        known = node.remote.version if isinstance(node.remote, Present | Absent) else None
+        if known is None or not known.position or self.any_position:
+            return False  # a remote without a journal has no order that could tell
+        return version.position < known.position or (version.position == known.position and version != known)
 
     def _own_key(self, node: Node, key: bytes, state: State) -> None:
         """An op of ours whose outcome was never learnt did happen: S becomes what it committed."""
