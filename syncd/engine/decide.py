@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from syncd.db.queue import QueuedOp
 from syncd.engine.desk import Desk
 from syncd.engine.guarding import Guarding
 from syncd.engine.joining import Joining
@@ -157,6 +158,7 @@ class Decider:
         if path is None or not self.rules.ignored(path, node.kind is Kind.DIRECTORY):
             return False
         self.desk.db.nodes.set_local(node.id, Unknown(Reason.IGNORED), None)
+        self.desk.touch(node.id)  # directories that wait to be removed with it stay for it now
         return True
 
     def _excluded(self, tree: Tree, key: NodeKey) -> bool:
@@ -204,6 +206,7 @@ class Decider:
         if planned.hold is not None:
             place = node.local.place if isinstance(node.local, Unknown | Present) else None
             nodes.set_local(node.id, Unknown(Reason.HELD, place, planned.hold), node.fingerprint)
+            self.desk.touch(node.id)  # what waits for it, or is removed with it, is decided anew
         if planned.release and isinstance(node.local, Unknown):
             if node.local.place is None:
                 nodes.set_local(node.id, Absent(), None)
@@ -214,28 +217,36 @@ class Decider:
             self.desk.touch(node.id)
         if planned.conflict is not None and planned.op is None:
             self.note_conflict(node.id, planned.conflict, None)
-        if self._stays_after_all(node, planned.op):
-            for tree in (Tree.LOCAL, Tree.REMOTE):
-                self.desk.touch_children(tree, node.id)
+        live = queue.live(node.id)
+        if live is not None and (planned.op is None or planned.op.type is not live.op.type):
+            self._other_way(node.id)
+            if live.op.type is OpType.LOCAL_DELETE and self._stays_after_all(node):
+                for tree in (Tree.LOCAL, Tree.REMOTE):
+                    self.desk.touch_children(tree, node.id)
         if planned.forget:
             queue.drop(node.id)
             self._forget(node)
         elif planned.op is None:
-            if queue.live(node.id) is not None:
+            if live is not None:
                 queue.drop(node.id)
                 self.guarding.unhold(node.id)
         else:
-            self._put(node, planned.op)
+            self._put(node, planned.op, live)
 
-    def _stays_after_all(self, node: Node, op: Op | None) -> bool:
-        """Whether a directory was to leave this disk that the remote has all the same (for a twin, or to where it is
-        excluded), and is no more: what is in it was to leave with it, each by an op of its own that knows no reason."""
-        if node.kind is not Kind.DIRECTORY or not isinstance(node.remote, Present):
-            return False
-        if not isinstance(node.local, Present) or (op is not None and op.type is OpType.LOCAL_DELETE):
-            return False
-        live = self.desk.db.queue.live(node.id)
-        return live is not None and live.op.type is OpType.LOCAL_DELETE
+    def _other_way(self, key: NodeKey) -> None:
+        """What becomes of the node changed without a change of its own (something in it stays, or goes now): whoever
+        waits for what it was about to do is planned again, also who was a moment ago."""
+        for other in self.desk.db.queue.waiting_on(key):
+            self.seen.discard(other)
+            self.pending[other] = None
+
+    @staticmethod
+    def _stays_after_all(node: Node) -> bool:
+        """Whether a directory that was to leave this disk, and is no more, is one that the remote has all the same (it
+        was to leave for a twin, or to where it is excluded): what is in it was to leave with it, each by an op of its
+        own that knows no reason."""
+        there, here = isinstance(node.remote, Present), isinstance(node.local, Present)
+        return node.kind is Kind.DIRECTORY and there and here
 
     def _forget(self, node: Node) -> None:
         nodes = self.desk.db.nodes
@@ -247,20 +258,19 @@ class Decider:
         elif not isinstance(node.synced, Absent):
             nodes.set_synced(node.id, Absent())
 
-    def _put(self, node: Node, op: Op) -> None:
+    def _put(self, node: Node, op: Op, live: QueuedOp | None) -> None:
         if node.node_id is None and op.side == "remote":
             self.desk.db.nodes.set_node_id(node.id, self.desk.chance.token(16))
         now = self.desk.clock.now()
-        op = self._with_fixed_name(op)
+        op = self._with_fixed_name(op, live)
         held = self._is_held(node, op)
         state = OpState.BLOCKED if op.waits or held else OpState.READY
         rest = now + self.desk.settings.delete_rest if op.type in DELETES else None
         key = self.desk.chance.token(16)
         self.desk.db.queue.put(op, state=state, key=key, not_before=rest, now=now)
 
-    def _with_fixed_name(self, op: Op) -> Op:
+    def _with_fixed_name(self, op: Op, live: QueuedOp | None) -> Op:
         """A conflicted name is fixed when the op is first planned (it bears that time), and stays with it."""
-        live = self.desk.db.queue.live(op.node)
         if live is None or live.op.type is not op.type:
             return op
         same = (op.type is OpType.CONFLICT and replace(op, aside=live.op.aside) == live.op) or (

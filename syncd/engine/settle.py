@@ -159,7 +159,11 @@ class Settler:
         if op.type is OpType.LOCAL_DELETE:
             nodes.set_local(node.id, Absent(), None)
         elif after is not None:
-            nodes.set_local(node.id, self._local_state(op, node, after), after.fingerprint)
+            # What was too young when it was read is so under another name as well.
+            racy = node.racy and op.type in (*MOVES, OpType.LOCAL_CHMOD)
+            nodes.set_local(node.id, self._local_state(op, node, after), after.fingerprint, racy)
+            if after.fingerprint == op.expected:  # it may have been edited before or since: only its content can tell
+                self.looks.hint_in(op.place.parent, op.place.name)
         nodes.set_synced(node.id, after_local_op(node, op))
         if op.type is OpType.LOCAL_SWAP and op.partner is not None and op.source is not None:
             self._partner_moved(op.partner, op.source, result.partner_local)
@@ -193,7 +197,7 @@ class Settler:
             executable = after.executable
         moved = replace(partner.local, place=place, executable=executable)
         fingerprint: Fingerprint | None = after.fingerprint if after is not None else partner.fingerprint
-        self.desk.db.nodes.set_local(key, moved, fingerprint)
+        self.desk.db.nodes.set_local(key, moved, fingerprint, partner.racy)
         self.desk.db.nodes.set_synced(key, displaced_by_swap(partner, place))
 
     def _leftover(self, queued: QueuedOp) -> None:

@@ -15,7 +15,7 @@ from syncd.execute.placing import local_after, settle_displaced
 from syncd.execute.staging import STAGING, parts_of
 from syncd.execute.tools import Tools
 from syncd.execute.trash import DATA, clear, entry_of, exists, info_for, is_ours, read_info, take_back
-from syncd.execute.tree import finish_through_trash
+from syncd.execute.tree import finish_through_trash, left
 from syncd.model.errors import Offline, Outdated, SyncdError
 from syncd.model.job import Assignment
 from syncd.model.node import Fingerprint, Kind
@@ -109,11 +109,10 @@ def _done(tools: Tools, assignment: Assignment, stat: Stat) -> OpResult:
 
 
 def _after(tools: Tools, assignment: Assignment, stat: Stat) -> LocalAfter:
-    """Return L as the op left it: an edit made since keeps the expected fingerprint, so that the look sees it."""
+    """Return L as the op left it. Whether somebody edited it since, or just before, is not known: it keeps the
+    expected fingerprint, so that the next look reads it."""
     op = assignment.op
-    expected = op.expected
-    edited = stat.kind is not Kind.DIRECTORY and expected is not None and not _same(stat, expected)
-    fingerprint = expected if edited and expected is not None else stat.fingerprint
+    fingerprint = left(stat, op.expected, None)
     return LocalAfter(fingerprint, op.expected_hash or op.hash, is_executable(stat, tools.fs.traits, op.executable))
 
 
@@ -250,9 +249,7 @@ def _swapping(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
         return _not_done(assignment)
     if not (_is_inode(mine, op.expected) and _is_inode(partner, op.partner_expected)):
         return _not_done(assignment)
-    edited = partner.kind is not Kind.DIRECTORY and not _same(partner, op.partner_expected)
-    fingerprint = op.partner_expected if edited and op.partner_expected is not None else partner.fingerprint
-    after = LocalAfter(fingerprint, None, is_executable(partner, tools.fs.traits, False))
+    after = LocalAfter(left(partner, op.partner_expected, None), None, is_executable(partner, tools.fs.traits, False))
     return OpResult(assignment.op_id, Ending.DONE, local=_after(tools, assignment, mine), partner_local=after)
 
 

@@ -41,16 +41,29 @@ class Change:
     def give_up(self, dirs: Dirs, *, keep_parts: bool) -> None:
         clear(dirs, self.assignment.key)
 
-    def after(self, stat: Stat, expected: Fingerprint | None) -> LocalAfter:
-        """Return L of a moved node. An edit that came in with the move must be seen by the next look: then the
-        fingerprint stays the expected one, and differs."""
+    def after(self, stat: Stat, expected: Fingerprint | None, before: Stat | None = None) -> LocalAfter:
+        """Return L of a node that was moved or marked, *before* as it was found."""
         op = self.assignment.op
-        unchanged = expected is None or is_expected(stat, expected)
-        fingerprint = stat.fingerprint if unchanged or expected is None else expected
+        fingerprint = left(stat, expected, before)
         return LocalAfter(fingerprint, op.expected_hash or op.hash, is_executable(stat, self.traits, op.executable))
 
     def done(self, local: LocalAfter | None, partner: LocalAfter | None = None) -> OpResult:
         return OpResult(self.assignment.op_id, Ending.DONE, local=local, partner_local=partner)
+
+
+def left(stat: Stat, expected: Fingerprint | None, before: Stat | None) -> Fingerprint:
+    """Return the fingerprint of L for what was moved or marked.
+
+    An edit that nobody has seen yet must be seen by the next look: then the fingerprint stays the expected one, and
+    differs. One that kept size and mtime shows in ctime alone, and that is moved by our own change, too: so ctime must
+    have been the expected one *before*.
+    """
+    if expected is None or stat.kind is Kind.DIRECTORY:
+        return stat.fingerprint
+    # RACE: such an edit between the look before and our change leaves no trace; it takes a program that sets the time
+    # back within these two calls.
+    untouched = before is not None and before.fingerprint == expected and is_expected(stat, expected)
+    return stat.fingerprint if untouched else expected
 
 
 class Making(Change):
@@ -76,13 +89,15 @@ class Making(Change):
 class Moving(Change):
     """Move or rename one node, a set-aside included; a case-only rename goes through the trash entry."""
 
+    before: Stat | None = None
+
     def act(self, dirs: Dirs) -> None:
         op = self.assignment.op
         source, name = self._from(dirs)
         target = dirs.proven(self.assignment.target)
         require_expected(source, name, op.kind, op.expected, self.traits)
         with alone(self.tools, source, name, op.kind):
-            before = require_expected(source, name, op.kind, op.expected, self.traits)
+            before = self.before = require_expected(source, name, op.kind, op.expected, self.traits)
             if op.kind is Kind.FILE:
                 require_name(self.tools, target, op.place.name, database=is_one(self.tools, source, name, before))
             try:
@@ -103,7 +118,7 @@ class Moving(Change):
         if stat is None or stat.kind is not op.kind:
             raise Outdated(f"{shown(op.place.name)} was changed while it was moved; looking again")
         clear(dirs, self.assignment.key)
-        return self.done(self.after(stat, op.expected))
+        return self.done(self.after(stat, op.expected, self.before))
 
     def _from(self, dirs: Dirs) -> tuple[Dir, str]:
         ref, name = here(self.assignment)
@@ -152,6 +167,9 @@ def finish_through_trash(tools: Tools, entry: Dir, target: Dir, assignment: Assi
 class Swapping(Change):
     """Exchange two nodes' places, atomically: ``source`` is where this node is, ``place`` where its partner is."""
 
+    before: Stat | None = None
+    partner_before: Stat | None = None
+
     def act(self, dirs: Dirs) -> None:
         op = self.assignment.op
         if op.source is None:
@@ -162,19 +180,20 @@ class Swapping(Change):
         with ExitStack() as held:
             held.enter_context(alone(self.tools, source, op.source.name, op.kind))
             held.enter_context(alone(self.tools, target, op.place.name, op.kind))
-            require_expected(source, op.source.name, op.kind, op.expected, self.traits)
-            self._require_partner(target)
+            self.before = require_expected(source, op.source.name, op.kind, op.expected, self.traits)
+            self.partner_before = self._require_partner(target)
             # RACE: either may be replaced before the exchange. Nothing is lost by it, and settle looks at both.
             source.exchange(op.source.name, target, op.place.name)
             self.acted = True
 
-    def _require_partner(self, target: Dir) -> None:
+    def _require_partner(self, target: Dir) -> Stat:
         op = self.assignment.op
         there = present(target, op.place.name, self.traits)
         if there is not None and op.kind is Kind.FILE:
             there = whole(target, op.place.name, there)
         if there is None or (op.partner_expected is not None and not is_expected(there, op.partner_expected)):
             raise Outdated(f"{shown(op.place.name)} is not as it was when this was planned; looking again")
+        return there
 
     def settle(self, dirs: Dirs) -> OpResult:
         op = self.assignment.op
@@ -183,12 +202,10 @@ class Swapping(Change):
         partner = source.stat(op.source.name) if op.source is not None else None
         if mine is None or partner is None or not (_same(mine, op.expected) and _same(partner, op.partner_expected)):
             raise Outdated(f"{shown(op.place.name)} was changed while it was moved; looking again")
-        return self.done(self.after(mine, op.expected), self._partner_after(partner))
+        return self.done(self.after(mine, op.expected, self.before), self._partner_after(partner))
 
     def _partner_after(self, stat: Stat) -> LocalAfter:
-        expected = self.assignment.op.partner_expected
-        unchanged = expected is None or is_expected(stat, expected)
-        fingerprint = stat.fingerprint if unchanged or expected is None else expected
+        fingerprint = left(stat, self.assignment.op.partner_expected, self.partner_before)
         return LocalAfter(fingerprint, None, is_executable(stat, self.traits, False))
 
 
@@ -199,13 +216,15 @@ def _same(stat: Stat, expected: Fingerprint | None) -> bool:
 class Marking(Change):
     """Set or clear the executable bit, by descriptor."""
 
+    before: Stat | None = None
+
     def act(self, dirs: Dirs) -> None:
         op = self.assignment.op
         ref, name = here(self.assignment)
         directory = dirs.proven(ref)
         if op.expected is None:
             raise Outdated(f"which file {shown(name)} was is not known; looking again")
-        require_expected(directory, name, op.kind, op.expected, self.traits)
+        self.before = require_expected(directory, name, op.kind, op.expected, self.traits)
         directory.chmod_executable(name, op.executable, op.expected)
         self.acted = True
 
@@ -213,4 +232,4 @@ class Marking(Change):
         op = self.assignment.op
         ref, name = here(self.assignment)
         stat = require_expected(dirs.proven(ref), name, op.kind, op.expected, self.traits)
-        return self.done(self.after(stat, op.expected))
+        return self.done(self.after(stat, op.expected, self.before))

@@ -72,6 +72,7 @@ class Hub:
         self.blobs = Blobs(store, blobs, clock)
         self._upkeep = Upkeep(store, blobs, self.blobs, clock)
         self._backup = backup
+        self.lines: set[int] = set()  # spaces of whose history this process has begun a line of its own
         with store.read() as view:
             hub_id = view.hub_id()
         if not hub_id:

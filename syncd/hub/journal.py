@@ -63,7 +63,8 @@ def check(store: Reads, space: Space, text: str) -> Cursor:
     """Return the cursor, proven to lie on this space's retained history.
 
     Raises OtherRemote (another hub or space), CursorExpired (before the retained journal), HistoryChanged (this
-    position never was, or was another entry: the hub was restored from a backup).
+    position never was, or was another entry: the hub was restored from a backup). Of an entry no longer kept,
+    the line of history it was written in is.
     """
     cursor = parse(text)
     if cursor.hub_id != store.hub_id():
@@ -71,11 +72,13 @@ def check(store: Reads, space: Space, text: str) -> Cursor:
     if cursor.space_id != space.space_id:
         raise OtherRemote("this space is not the one the folder was tied to")
     floor = store.floor(space.key)
+    here = floor.tag if cursor.position == floor.position else store.tag_at(space.key, cursor.position)
+    trimmed = here is None and cursor.position < floor.position
+    line = store.line_at(space.key, cursor.position) if trimmed else None
+    if here != cursor.tag and not (trimmed and cursor.tag.startswith(line or "")):
+        raise HistoryChanged("the hub's history is not the one known here (restored from a backup?); list everything")
     if cursor.position < floor.position:
         raise CursorExpired("the hub's journal no longer reaches back this far; list everything")
-    here = floor.tag if cursor.position == floor.position else store.tag_at(space.key, cursor.position)
-    if here != cursor.tag:
-        raise HistoryChanged("the hub's history is not the one known here (restored from a backup?); list everything")
     return cursor
 
 

@@ -102,10 +102,13 @@ class Session:
             raise Refused(f"the place groups of a commit have at most {MAX_STEPS} steps together")
         with self._hub.store.write() as change:
             space, device = auth.still(change, self._device_id)
+            if space.key not in self._hub.lines:
+                change.begin_line(space.key, self._hub.chance.token(4).hex())
             before = change.head(space.key)
             writer = SpaceWriter(change, space, device.key, self._hub.clock.now(), self._hub.chance)
             answers = [writer.apply(mutation) for mutation in batch]
             moved = change.head(space.key) != before
+        self._hub.lines.add(space.key)
         if moved:
             self._hub.bell.ring(self.space_id)
         return answers

@@ -294,8 +294,11 @@ class SpaceWriter:
     # --- writing ------------------------------------------------------------------------------------------------
 
     def _next_version(self) -> Version:
-        """Return the next journal position, with a random tag that tells this history from any other."""
-        return Version(self.store.head(self.space.key).position + 1, self.chance.token(8).hex())
+        """Return the next journal position, with a random tag that tells this history from any other: its line's mark
+        comes first, which outlives the entry."""
+        position = self.store.head(self.space.key).position + 1
+        mark = self.store.line_at(self.space.key, position) or ""
+        return Version(position, mark + self.chance.token(8).hex())
 
     def _write(
         self, node: RemoteNode, key: bytes, cause: Cause, base: Version | None, restored_from: Version | None

@@ -104,6 +104,12 @@ class SqliteReads:
         row = self._row("SELECT tag FROM entry WHERE space = ? AND position = ?", space, position)
         return None if row is None else str(row[0])
 
+    def line_at(self, space: int, position: int) -> str | None:
+        row = self._row(
+            "SELECT mark FROM line WHERE space = ? AND since <= ? ORDER BY since DESC LIMIT 1", space, position
+        )
+        return None if row is None else str(row[0])
+
     def changes_after(self, space: int, position: int, limit: int) -> Sequence[Change]:
         rows = self._rows(
             f"SELECT {_STATE}, e.key FROM entry e WHERE e.space = ? AND e.position > ? ORDER BY e.position LIMIT ?",

@@ -145,6 +145,14 @@ class SqliteWrites(SqliteReads):
             at,
         )
 
+    def begin_line(self, space: int, mark: str) -> None:
+        self._do(  # one that began here before has no entries
+            "INSERT INTO line (space, since, mark) SELECT id, head + 1, ? FROM space WHERE id = ?"
+            " ON CONFLICT (space, since) DO UPDATE SET mark = excluded.mark",
+            mark,
+            space,
+        )
+
     def set_floor(self, space: int, floor: Version) -> None:
         self._do("UPDATE space SET floor = ?, floor_tag = ? WHERE id = ?", floor.position, floor.tag, space)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from syncd.model.conflict import is_conflicted_copy
+from syncd.model.observation import Hints
+from syncd.model.op import OpState, OpType
 from syncd.model.remote import Delete
 from tests.engine.world import World
 
@@ -95,3 +97,29 @@ def test_p2_ignore_rules_that_are_renamed_away_hold_nothing_up(make_world: Calla
     ann.path(".syncignore").rename(ann.path("rules of old"))
     world.settle()
     assert bob.tree().keys() == {"rules of old"}
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["its name is free", "a file has its name"])
+def test_p2_a_folder_stays_for_what_a_rule_names_only_while_it_is_being_removed(two: World, taken: bool) -> None:
+    """Its removal waited for ever for what was not to be removed any more; and what wanted its name waited with it."""
+    ann, bob = two.devices
+    ann.write("d/e/f/notes.txt", "kept")
+    two.settle()
+    bob.wire.cut = True
+    bob.remove("d")
+    if taken:
+        bob.write("d", "a file now")
+    bob.deadline = bob.engine.step([Hints((((), "d"),))])
+    for _ in range(20):
+        bob.one()
+    assert {queued.op.type for queued in bob.db.queue.in_state(None, 9)} >= {OpType.REMOTE_DELETE}
+    ann.write(".syncignore", "*.txt\n")
+    ann.wait()
+    bob.wire.cut = False
+    bob.engine.pulls.hurry()
+    two.settle_all()
+    assert not bob.db.queue.in_state(OpState.BLOCKED, 9)
+    assert ann.read("d/e/f/notes.txt") == "kept"
+    assert [path for path in bob.tree() if path.startswith("d/")] == ["d/e", "d/e/f"]
+    copies = [path for path in bob.tree() if is_conflicted_copy(path)]
+    assert [bob.read(path) for path in copies] == (["a file now"] if taken else [])

@@ -172,6 +172,67 @@ def test_p2_a_hub_that_lost_our_last_commit_but_not_our_cursor_is_noticed(
     assert bob.read("new") == "new"
 
 
+@pytest.mark.parametrize("edited", [False, True], ids=["nobody edits", "edited since"])
+def test_p2_a_hub_that_goes_back_after_our_cursor_expired_is_noticed(two: World, edited: bool) -> None:
+    """Nobody compared the cursors: the listing was taken for newer, and what we had done there was stale for ever."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    two.hub.close()
+    shutil.copytree(two.base / "hub", two.base / "backup")
+    two.hub = Hub.open(two.base / "hub", two.time, Luck(5))
+    for device in two.devices:
+        device.wire._remote = two.hub.authenticate(device.enrolled.token)
+    bob.wire.cut = True
+    ann.write("a", "second")
+    ann.wait()
+    ann.write("new", "new")
+    ann.wait()
+    with ann.db.transaction():
+        ann.db.meta.delete("cursor")  # as after an expired one
+    ann.crash()
+    reopen_older(two)
+    bob.wire.cut = False
+    bob.write("by bob", "1")
+    bob.wait()
+    ann.start()
+    if edited:
+        ann.write("a", "third")
+    two.settle(expect=None)
+    assert bob.read("a") == ("third" if edited else "second")
+    assert ann.read("new") == bob.read("new") == "new"
+    assert not ann.trash()
+    assert bob.tree().keys() == {"a", "new", "by bob"}
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["nobody else writes", "others write at the same positions"])
+def test_p2_a_hub_that_goes_back_and_forgets_its_journal_is_noticed(two: World, others: bool) -> None:
+    """It said only that the cursor had expired: what the backup lacked was taken for deleted."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    two.hub.close()
+    shutil.copytree(two.base / "hub", two.base / "backup")
+    two.hub = Hub.open(two.base / "hub", two.time, Luck(5))
+    for device in two.devices:
+        device.wire._remote = two.hub.authenticate(device.enrolled.token)
+    bob.wire.cut = True
+    ann.write("new", "new")
+    ann.wait()
+    ann.crash()
+    reopen_older(two)
+    bob.wire.cut = False
+    for number in range(3 if others else 0):
+        bob.write("a", f"edit {number}")
+        bob.write(f"by bob {number}", "1")
+        bob.wait()
+    two.hub.gc(0.0)
+    ann.start()
+    two.settle(expect=None)
+    assert ann.read("new") == bob.read("new") == "new"
+    assert not ann.trash() & {b"new"}
+
+
 def test_a_poll_of_an_old_conversation_does_not_forget_what_a_new_one_learnt(two: World) -> None:
     """A long poll that failed before a listing, and is told after it, made the device forget S a second time."""
     ann, _ = two.devices

@@ -172,6 +172,37 @@ def test_a_hub_restored_from_a_copy_says_its_history_changed(world, tmp_path, on
     assert [change.node for change in one.session.changes(before, 9).changes] == [other]
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["its entry is kept", "its entry went"])
+@pytest.mark.parametrize("restored", [True, False], ids=["restored", "only away for long"])
+def test_a_cursor_whose_position_is_trimmed_tells_a_restored_hub_from_long_absence(
+    world, tmp_path, one, kept, restored
+):
+    """It was told that it had expired: the listing that followed was taken for newer than what was known."""
+    node = one.file("a", b"1")
+    world.hub.close()
+    shutil.copytree(world.folder, tmp_path / "copy")
+    world.hub = Hub.open(world.folder, world.clock, world.chance)
+    one = world.again(one)
+    one.file("lost")
+    cursor = one.cursor()
+    if restored:
+        world.hub.close()
+        shutil.rmtree(world.folder)
+        shutil.copytree(tmp_path / "copy", world.folder)
+        world.hub = Hub.open(world.folder, world.clock, world.chance)
+        one = world.again(one)
+        node = one.edit(node, b"2")  # at the position of what was lost
+    if not kept:
+        gone = one.file("b") if not restored else node
+        one.edit(gone, b"3") if restored else one.delete(gone)
+    one.file("c")
+    world.clock.at += 100 * DAY
+    one.file("d")
+    world.hub.gc()
+    with pytest.raises(HistoryChanged if restored else CursorExpired):
+        one.session.changes(cursor, 9)
+
+
 def test_a_cursor_from_before_a_restored_empty_hub_is_of_changed_history(world, one):
     one.file("a")
     form, hub, space, position, _ = one.cursor().split(".")

@@ -28,12 +28,12 @@ def test_a_newer_schema_is_refused_and_left_alone(world):
 def test_a_copy_is_kept_before_migrating(world, one, monkeypatch):
     node = one.file("a", b"1")
     world.hub.close()
-    more = [*sqlite_store._migrations(), (2, "CREATE TABLE second (id INTEGER PRIMARY KEY) STRICT;")]
+    more = [*sqlite_store._migrations(), (3, "CREATE TABLE third (id INTEGER PRIMARY KEY) STRICT;")]
     monkeypatch.setattr(sqlite_store, "_migrations", lambda: more)
     world.hub = Hub.open(world.folder, world.clock, world.chance)
     assert world.again(one).tree() == {node.node_id: node}
-    copy = apsw.Connection(str(world.folder / "hub.sqlite.before-2"))
-    assert copy.pragma("user_version") == 1
+    copy = apsw.Connection(str(world.folder / "hub.sqlite.before-3"))
+    assert copy.pragma("user_version") == 2
     assert list(copy.execute("SELECT name FROM node")) == [("a",)]
     copy.close()
 
@@ -41,7 +41,7 @@ def test_a_copy_is_kept_before_migrating(world, one, monkeypatch):
 def test_p4_a_migration_that_fails_changes_nothing(world, one, monkeypatch):
     world.hub.close()
     real = sqlite_store._migrations()
-    bad = [*real, (2, "CREATE TABLE second (id INTEGER PRIMARY KEY) STRICT; SELECT nonsense;")]
+    bad = [*real, (3, "CREATE TABLE third (id INTEGER PRIMARY KEY) STRICT; SELECT nonsense;")]
     monkeypatch.setattr(sqlite_store, "_migrations", lambda: bad)
     with pytest.raises(apsw.SQLError):
         Hub.open(world.folder, world.clock, world.chance)

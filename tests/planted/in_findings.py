@@ -9,6 +9,7 @@ from tests.planted.bug import Bug
 
 STORM: Final = "tests/engine/test_engine_storm_findings.py"
 REAL: Final = "tests/engine/test_engine_end_to_end_findings.py"
+IGNORED: Final = ("tests/engine/test_engine_ignored_later.py",)
 BARRIERS: Final = ("tests/engine/test_engine_barriers.py",)
 
 
@@ -25,6 +26,33 @@ def hub(test: str) -> tuple[str, ...]:
 
 
 BUGS: Final = (
+    Bug(
+        "a moved file's ctime is taken on trust",
+        "What an op moved or marked is known by the ctime that it left.",
+        "P1",
+        "syncd/execute/tree.py",
+        "before is not None and before.fingerprint == expected and is_expected(stat, expected)",
+        "is_expected(stat, expected)",
+        ("tests/engine/test_engine_unseen_edit.py",),
+    ),
+    Bug(
+        "who waits for a folder does not hear that it stays",
+        "An op that becomes another one leaves those alone that wait for it.",
+        "P2",
+        "syncd/engine/decide.py",
+        "        for other in self.desk.db.queue.waiting_on(key):",
+        "        for other in ():",
+        IGNORED,
+    ),
+    Bug(
+        "a listing is believed, however old",
+        "A listing that tells an older state than was known is one of the same history.",
+        "P2",
+        "syncd/engine/pulls.py",
+        "        if self.intake.contradicted:",
+        "        if False:",
+        storm("goes_back"),
+    ),
     Bug(
         "a look at one hard link asks for the next",
         "Only the first of a file's other names is looked at together with the new one.",
