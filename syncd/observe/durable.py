@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from syncd.model.errors import RootGone, SyncdError
+from syncd.model.job import KnownEntry, LookJob
 from syncd.model.node import Kind
 from syncd.model.observation import Seen, Unhashed, UnitLooked
 from syncd.ports import Dir, Durable, LocalFs
@@ -23,10 +24,10 @@ _Item = tuple[int, str | None]
 """A unit's number, and the name of a file in it; None: the directory, for its names."""
 
 
-def made_durable(fs: LocalFs, units: tuple[UnitLooked, ...]) -> tuple[UnitLooked, ...]:
-    """Make durable what *units* saw. What cannot be now counts as not read yet: it is looked at again."""
+def made_durable(fs: LocalFs, job: LookJob, units: tuple[UnitLooked, ...]) -> tuple[UnitLooked, ...]:
+    """Make durable what is news in *units*. What cannot be now counts as not read yet: it is looked at again."""
     failed: set[_Item] = set()
-    items = _items(units)
+    items = _items(job, units)
     while some := list(islice(items, AT_ONCE)):
         if not _all_durable(fs, units, some):
             # One that cannot be, or has another name by now, must not hold up the others.
@@ -36,13 +37,20 @@ def made_durable(fs: LocalFs, units: tuple[UnitLooked, ...]) -> tuple[UnitLooked
     return tuple(_without(unit, number, failed) for number, unit in enumerate(units))
 
 
-def _items(units: Sequence[UnitLooked]) -> Iterator[_Item]:
-    for number, unit in enumerate(units):
-        if unit.seen or unit.gone:
+def _items(job: LookJob, units: Sequence[UnitLooked]) -> Iterator[_Item]:
+    for number, (asked, unit) in enumerate(zip(job.units, units, strict=True)):
+        known = {entry.name: entry for entry in asked.known}
+        news = [what for what in unit.seen if _is_news(known.get(what.name), what)]
+        if news or unit.gone:
             yield number, None
-        for what in unit.seen:
+        for what in news:
             if what.kind is Kind.FILE:
                 yield number, what.name
+
+
+def _is_news(before: KnownEntry | None, seen: Seen) -> bool:
+    """Whether it is not what an earlier look told already: a young file is read again, and mostly is as it was."""
+    return before is None or (before.fingerprint, before.hash) != (seen.fingerprint, seen.hash)
 
 
 def _all_durable(fs: LocalFs, units: Sequence[UnitLooked], items: Sequence[_Item]) -> bool:

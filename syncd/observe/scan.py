@@ -85,7 +85,7 @@ class Looker:
         rules = self._rules.read()
         budget = _Budget(job.hash_limit)
         units = tuple(self._unit(unit, rules, job.deep, budget) for unit in job.units)
-        return Looked(job, made_durable(self._fs, units), rules.text)
+        return Looked(job, made_durable(self._fs, job, units), rules.text)
 
     def _unit(self, unit: LookUnit, rules: Rules, deep: bool, budget: _Budget) -> UnitLooked:
         whole = unit.names is None

@@ -20,7 +20,7 @@ BUGS: Final = (
         "Only an upload makes a file durable; what turns out to be in sync already is not.",
         "P4",
         "syncd/observe/scan.py",
-        "made_durable(self._fs, units)",
+        "made_durable(self._fs, job, units)",
         "units",
         ("tests/sim/test_sim_engine.py", "-k", "in_sync_is_durable"),
     ),
