@@ -13,8 +13,10 @@ from pathlib import Path
 import apsw
 from blake3 import blake3
 
+from syncd.chunks.manifest import decode
 from syncd.engine.desk import EngineSettings
 from syncd.hub.core import Hub
+from syncd.hub.sqlite_reads import SqliteReads
 from syncd.hub.sqlite_store import DATABASE, SqliteStore
 from syncd.model.errors import NotAuthorised, SyncdError
 from syncd.model.observation import Ask, ClockJumped, HintsLost, Verb
@@ -248,8 +250,25 @@ class Play(World):
         power took before syncd had it is not syncd's to keep."""
         kept: set[bytes] = set().union(*(device.everything() for device in self.devices))
         gone = [content for content in contents if content not in kept and content not in self.power_taken]
+        return [content[:40] for content in gone if not self._is_version(content)]
+
+    def _is_version(self, content: bytes) -> bool:
+        """Return whether the hub keeps *content* as a version, with every piece of it."""
         session = self.hub.authenticate(self.devices[0].enrolled.token)
-        return [content[:40] for content in gone if session.missing([blake3(content).digest()])]
+        digest = blake3(content).digest()
+        with self.hub.store.read() as view:
+            assert isinstance(view, SqliteReads)
+            kept = view._rows("SELECT DISTINCT manifest FROM entry WHERE hash = ? ORDER BY 1", digest)
+        for (manifest,) in kept:
+            if manifest is None:
+                pieces = [digest]
+            elif session.missing([manifest]):
+                continue
+            else:
+                pieces = [piece.hash for piece in decode(session.get_manifest(manifest)).pieces]
+            if not session.missing(pieces):
+                return True
+        return False
 
     def check_queues(self) -> None:
         """Nothing is left to do, and nothing was given up."""
