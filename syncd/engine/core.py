@@ -267,6 +267,7 @@ class Engine:
         self.desk.came_back(Lane.LOOK)
         self.looks.proving = False
         self._unproven, self._prove_at, self._prove_after = "", None, PROVE_AGAIN
+        self.exclusion.watched = proven.rules
         root = self.desk.db.nodes.node(ROOT)
         assert root is not None
         fingerprint = Fingerprint(proven.dev, proven.ino, 0, 0, 0)

@@ -31,6 +31,7 @@ class Exclusion:
     plan_all: Callable[[], None]
     text: str = ""
     known: bool = False
+    watched: str | None = None  # the rules under which the root is watched
     walk: int | None = None  # the walk after which new rules name all they should
     after: int | None = None  # where deciding anew about excluded nodes goes on
 
@@ -56,6 +57,8 @@ class Exclusion:
             self.plan_all()  # what was planned under the old ones may be excluded now
             if self.known:  # else this is the first look of all: none was made under other rules
                 self.walk = self.looks.ask_full()
+        if self.watched not in (None, text) and self.looks.asked is None:
+            self.looks.ask_full()  # they changed before the first look: what they no longer name is not watched yet
         self.known = True
 
     def reapply(self) -> None:

@@ -59,7 +59,7 @@ class WatchedRoot:
             self._began = wanted
         # The device number may change with a mount; a restored copy has other inodes.
         same = self._keeper.record.ino in (0, found.ino)
-        return [*messages, Proven(same, found.dev, found.ino)]
+        return [*messages, Proven(same, found.dev, found.ino, wanted[2])]
 
     def close(self) -> None:
         """Watch no more, also when a proof that still runs would have it watched again."""
