@@ -118,8 +118,8 @@ class Watching:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """The root is the one that was tied. *same_inode* False: a restored copy (every delete is held). *rules* is the text
-    of the ignore rules under which it is watched; None where it is not."""
+    """The root is the one that was tied. *same_inode* False: a restored copy (every delete is held). *rules* is the
+    text of the ignore rules under which it is watched; None where it is not."""
 
     same_inode: bool
     dev: int
