@@ -8,7 +8,7 @@ import pytest
 from syncd.db.queue import QueuedOp
 from syncd.engine.recovery import PATIENCE
 from syncd.model.conflict import ConflictKind
-from syncd.model.job import ApplyJob, Assignment
+from syncd.model.job import ApplyJob, Assignment, LookJob
 from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Reason, State, Unknown, Version
 from syncd.model.observation import Displaced, Ending, LocalAfter, OpResult, OpsEnded
 from syncd.model.op import Op, OpState, OpType
@@ -344,3 +344,13 @@ def test_what_was_not_permitted_gets_another_chance_and_nothing_else(ann: Device
     with ann.db.transaction(durable=True):
         ann.engine.settler.may_be_permitted_now()
     assert (state(ann, forbidden), state(ann, refused)) == (OpState.READY, OpState.FAILED)
+
+
+def test_p5_content_that_changed_under_its_fingerprint_is_read_again(ann: Device) -> None:
+    """A look that goes by fingerprints would pass over it, and the upload be tried for ever."""
+    ann.write("a", "as it is")
+    ann.wait()
+    queued = under_way(ann, op(OpType.UPLOAD, source=None))
+    end(ann, OpResult(queued.id, Ending.STALE, error_class="other content", error="other content"))
+    looks = [job for job in ann.engine.desk.outbox if isinstance(job, LookJob)]
+    assert [(job.deep, job.units[0].names) for job in looks] == [(True, ("a",))]
