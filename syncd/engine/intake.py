@@ -12,7 +12,8 @@ from syncd.model.job import Lane, LookJob
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.op import Side
-from syncd.model.path import ROOT, NodeKey
+from syncd.model.path import ROOT, NodeKey, RelPath
+from syncd.observe.durable import CANNOT
 
 ORPHANS_A_STEP = 300
 EXCLUDED = frozenset({Reason.IGNORED, Reason.NOT_SELECTED})
@@ -20,6 +21,8 @@ UNSHOWN = EXCLUDED | {Reason.SIDECAR}
 GONE = frozenset({UnitFault.GONE, UnitFault.NOT_A_DIRECTORY})
 ROWS_A_STEP = 500
 DIRECTORIES_AT_ONCE = 100
+HELD_SHOWN = 20
+"""Names shown of a directory of which nothing can be said yet."""
 DAMAGED = "its content changed although its times did not: damaged on disk? save it again to sync it as it is"
 
 
@@ -125,6 +128,9 @@ class LocalIntake:
         if unit.fault is UnitFault.OTHER_FILE_SYSTEM and isinstance(node.local, Present):
             self._set_unknown(node, node.local.place, Reason.OTHER_FILE_SYSTEM, "")
             return False
+        if unit.fault is UnitFault.NOT_DURABLE:
+            self._not_durable(unit, path, run)
+            return False
         moved_on = path != unit.path or self.desk.stale(unit.directory, began)
         replaced = node.fingerprint is None or (unit.dev, unit.ino) != (node.fingerprint.dev, node.fingerprint.ino)
         if unit.fault is not None or moved_on or replaced:
@@ -139,6 +145,15 @@ class LocalIntake:
                     self.looks.hint(path, name)
             return False
         return True
+
+    def _not_durable(self, unit: UnitLooked, path: RelPath, run: int | None) -> None:
+        """L keeps its word on all that is in the directory, and it is looked at again, with growing patience."""
+        names = [*(seen.name for seen in unit.seen), *unit.gone][:HELD_SHOWN]
+        entries = [HeldEntry(name, UnitFault.NOT_DURABLE.value, CANNOT) for name in names]
+        self.desk.db.held.replace(unit.directory, entries, names)
+        self.looks.hint_all(path)
+        if run is not None and unit.whole:
+            self._descend(unit, unit.directories, run)  # the folders in it can speak for themselves
 
     # --- absences ------------------------------------------------------------------------------------------------
 

@@ -146,6 +146,10 @@ class Looks:
         """Look at *name* in *directory* soon."""
         self.coalescer.add(directory, name, self.desk.clock.monotonic())
 
+    def hint_all(self, directory: RelPath) -> None:
+        """Look at all that is directly in *directory* soon; the more often it is asked for, the later."""
+        self.coalescer.add_whole(directory, self.desk.clock.monotonic())
+
     def hint_node(self, key: NodeKey) -> None:
         """Look soon at the place where L has, or last had, the node."""
         path = self.desk.local_path(key)

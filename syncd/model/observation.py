@@ -74,12 +74,14 @@ class Unseen:
 
 
 class UnitFault(StrEnum):
-    """Why a directory could not be looked at."""
+    """Why nothing can be said of what is in a directory. NOT_DURABLE: it was read, and what is told of it must not be
+    relied on yet, because a power loss might take it."""
 
     GONE = "gone"
     UNREADABLE = "unreadable"
     OTHER_FILE_SYSTEM = "on another file system"
     NOT_A_DIRECTORY = "not a directory"
+    NOT_DURABLE = "not durable"
 
 
 @dataclass(frozen=True, slots=True)

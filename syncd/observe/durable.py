@@ -2,7 +2,8 @@
 
 A content that was read may turn out to be in sync already: saved again as it was, put back, or the same on both sides.
 Then nothing is sent, and S says, or goes on saying, that this folder has it. Did a power loss take it after that, what
-is left, an empty file or none, would be taken for a person's edit and sent to everybody.
+is left, an empty file or none, would be taken for a person's edit and sent to everybody. The same holds of names: of
+symlinks and directories, and of what is gone, which would be there again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,22 +11,24 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 
-from syncd.model.errors import RootGone, SyncdError
+from syncd.model.errors import Outdated, RootGone, SyncdError
 from syncd.model.job import KnownEntry, LookJob
 from syncd.model.node import Kind
-from syncd.model.observation import Seen, Unhashed, UnitLooked
+from syncd.model.observation import Seen, Unhashed, UnitFault, UnitLooked
+from syncd.model.path import shown
 from syncd.ports import Dir, Durable, LocalFs
 
 AT_ONCE = 200
 """Directories and files open at once while they are made durable."""
 CANNOT = "it was read, but cannot be made durable on this disk just now"
 
-_Item = tuple[int, str | None]
-"""A unit's number, and the name of a file in it; None: the directory, for its names."""
+_Item = tuple[int, Seen | None]
+"""A unit's number, and a file that was read in it; None: the directory, for its names."""
 
 
 def made_durable(fs: LocalFs, job: LookJob, units: tuple[UnitLooked, ...]) -> tuple[UnitLooked, ...]:
-    """Make durable what is news in *units*. What cannot be now counts as not read yet: it is looked at again."""
+    """Make durable what is news in *units*. What cannot be now is looked at again: a file counts as not read yet, and a
+    directory whose names are not durable as not looked at."""
     failed: set[_Item] = set()
     items = _items(job, units)
     while some := list(islice(items, AT_ONCE)):
@@ -45,7 +48,7 @@ def _items(job: LookJob, units: Sequence[UnitLooked]) -> Iterator[_Item]:
             yield number, None
         for what in news:
             if what.kind is Kind.FILE:
-                yield number, what.name
+                yield number, what
 
 
 def _is_news(before: KnownEntry | None, seen: Seen) -> bool:
@@ -58,11 +61,11 @@ def _all_durable(fs: LocalFs, units: Sequence[UnitLooked], items: Sequence[_Item
     opened: list[Durable] = []
     try:
         with ExitStack() as stack:
-            for number, name in items:
+            for number, what in items:
                 directory = directories.get(number)
                 if directory is None:
                     directory = directories[number] = stack.enter_context(fs.open_dir(units[number].path))
-                opened.append(directory if name is None else stack.enter_context(directory.open(name)))
+                opened.append(directory if what is None else _opened(stack, directory, what))
             fs.make_durable(opened)
     except RootGone:
         raise
@@ -71,10 +74,20 @@ def _all_durable(fs: LocalFs, units: Sequence[UnitLooked], items: Sequence[_Item
     return True
 
 
-def _without(unit: UnitLooked, number: int, failed: set[_Item]) -> UnitLooked:
-    def stays(what: Seen) -> bool:
-        return what.kind is not Kind.FILE or failed.isdisjoint({(number, None), (number, what.name)})
+def _opened(stack: ExitStack, directory: Dir, what: Seen) -> Durable:
+    """Open the file that was read. Raises Outdated when the name leads to another one by now: that one's being durable
+    says nothing of what was read."""
+    file = stack.enter_context(directory.open(what.name))
+    here = file.stat().fingerprint
+    if (here.dev, here.ino) != (what.fingerprint.dev, what.fingerprint.ino):
+        raise Outdated(f"{shown(what.name)} was replaced after it was read; looking again")
+    return file
 
-    put_off = tuple(Unhashed(what.name, what.fingerprint, True, CANNOT) for what in unit.seen if not stays(what))
-    seen = tuple(what for what in unit.seen if stays(what))
-    return replace(unit, seen=seen, unhashed=(*unit.unhashed, *put_off))
+
+def _without(unit: UnitLooked, number: int, failed: set[_Item]) -> UnitLooked:
+    if (number, None) in failed:
+        return replace(unit, fault=UnitFault.NOT_DURABLE)
+    put_off = [what for what in unit.seen if (number, what) in failed]
+    unread = (Unhashed(what.name, what.fingerprint, True, CANNOT) for what in put_off)
+    seen = tuple(what for what in unit.seen if (number, what) not in failed)
+    return replace(unit, seen=seen, unhashed=(*unit.unhashed, *unread))

@@ -349,13 +349,35 @@ def test_p4_what_cannot_be_made_durable_was_not_read_yet_and_holds_up_nothing_el
     assert [(what.name, what.busy, what.detail) for what in unit.unhashed] == [("b", True, CANNOT)]
 
 
-def test_p4_no_file_is_told_of_whose_name_is_not_durable(root, look, faults):
+def test_p4_nothing_is_told_of_a_directory_whose_names_are_not_durable(root, look, faults):
+    """Not of its files alone: a symlink that a power loss takes, or a name that comes back, is as much of an edit."""
     (root / "a").write_bytes(b"new")
     (root / "sub").mkdir()
+    (root / "link").symlink_to("a")
     faults.errors["sync", ""] = OSError(errno.EIO, "input/output error")
+    assert look().fault is UnitFault.NOT_DURABLE
+    del faults.errors["sync", ""]
     unit = look()
-    assert [seen.name for seen in unit.seen] == ["sub"]
-    assert [what.name for what in unit.unhashed] == ["a"]
+    assert (unit.fault, sorted(seen.name for seen in unit.seen)) == (None, ["a", "link", "sub"])
+
+
+def test_p4_a_file_that_was_replaced_after_it_was_read_is_not_durable_because_the_new_one_is(root, look, faults):
+    (root / "a").write_bytes(b"old")
+    (root / "other").write_bytes(b"new")
+    opened = []
+
+    def replace_at_the_second() -> None:
+        """The first opening reads it, the second one is to make it durable."""
+        opened.append("a")
+        if len(opened) == 2:
+            (root / "other").rename(root / "a")
+        else:
+            faults.before["open", "a"] = replace_at_the_second
+
+    faults.before["open", "a"] = replace_at_the_second
+    unit = look()
+    assert "a" not in [seen.name for seen in unit.seen]
+    assert [(what.name, what.busy) for what in unit.unhashed] == [("a", True), ("other", True)]
 
 
 def test_p3_an_unchanged_directory_is_not_made_durable_again(root, look, faults):
