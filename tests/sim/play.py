@@ -55,6 +55,7 @@ class Play(World):
         self.failed_jobs: list[str] = []
         self.meddler: Callable[[SimDevice], None] = lambda device: None
         self.power_taken: set[bytes] = set()
+        self.ended: set[bytes] = set()  # hashes of what was a version until its retention ended
         self.policy: Policy | None = None  # how power is lost; None: by chance
         self.calls = self.commits = self.opened_hubs = 0
         self.lose_commit = self.crash_call = 0
@@ -116,7 +117,7 @@ class Play(World):
             "outage": lambda: setattr(device.wire, "cut", not device.wire.cut),
             "reopen": lambda: self.hub_dies(power=False),
             "restore": lambda: self.restore_hub() if luck.random() < 0.5 else self.backup_hub(),
-            "expire": lambda: self.hub.gc(0.0),
+            "expire": self.end_retention,
             "revoke": lambda: self.renew(device) if self._revoked(device) else self.revoke(device),
             "unreadable": lambda: self.lock(device),
             "jump": self.jump,
@@ -173,6 +174,25 @@ class Play(World):
         self.vfs.kept.clear()
         self.blobs.restore(self.backup)
         self.hub = self._open_hub()
+
+    def end_retention(self) -> None:
+        """The hub keeps nothing that was superseded. What goes with it is not lost (P1), unless it comes back as a
+        version, and goes another way."""
+        before = self._versions()
+        try:
+            self.hub.gc(0.0)
+        except HubCrash:
+            self.hub_dies()
+        self.ended = (self.ended | before) - self._versions()
+
+    def _versions(self) -> set[bytes]:
+        """Return the hashes of all contents that the hub has a version of. Nobody's call: no weather is in it."""
+        hook, self.vfs.on_call = self.vfs.on_call, None
+        with self.hub.store.read() as view:
+            assert isinstance(view, SqliteReads)
+            found = view._rows("SELECT DISTINCT hash FROM entry WHERE hash IS NOT NULL ORDER BY 1")
+        self.vfs.on_call = hook
+        return {row[0] for row in found}
 
     def _revoked(self, device: SimDevice) -> bool:
         try:
@@ -246,11 +266,15 @@ class Play(World):
                 self.check_p3(device)
 
     def lost(self, contents: Iterable[bytes]) -> list[bytes]:
-        """P1: return which of these are neither in a folder, nor in a trash, nor in a version the hub keeps; what the
-        power took before syncd had it is not syncd's to keep."""
+        """P1: return which of these are neither in a folder, nor in a trash, nor in a version the hub keeps, or kept
+        until its retention ended; what the power took before syncd had it is not syncd's to keep."""
         kept: set[bytes] = set().union(*(device.everything() for device in self.devices))
         gone = [content for content in contents if content not in kept and content not in self.power_taken]
-        return [content[:40] for content in gone if not self._is_version(content)]
+        return [
+            content[:40]
+            for content in gone
+            if not self._is_version(content) and blake3(content).digest() not in self.ended
+        ]
 
     def _is_version(self, content: bytes) -> bool:
         """Return whether the hub keeps *content* as a version, with every piece of it."""
