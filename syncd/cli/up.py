@@ -36,7 +36,8 @@ def up(root: str, log_format: str | None, log_level: str | None) -> int:
     from syncd.service.embedded import EmbeddedHub
     from syncd.service.hubs import HubData, exclusive
     from syncd.service.roots import Roots, resolved
-    from syncd.service.running import started, stop_signals
+    from syncd.service.running import started
+    from syncd.service.stopping import stop_signals
     from syncd.service.supervisor import notify
     from syncd.service.tie import default_device, tie
 

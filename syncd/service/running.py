@@ -1,17 +1,15 @@
 """Runs daemons in this process: starts them, waits for a signal or a failure, stops them all within seconds.
 
-Owns signals and the words to the supervisor. Knows nothing of files.
+Owns the words to the supervisor. Knows nothing of files.
 """
 
 import contextlib
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
-from types import FrameType
 from typing import Final
 
 import structlog
@@ -22,6 +20,7 @@ from syncd.model.observation import Reply, Verb
 from syncd.model.status import LiveStatus, Phase
 from syncd.service.daemon import Daemon
 from syncd.service.roots import RootRecord, Roots
+from syncd.service.stopping import Stop, stop_signals
 from syncd.service.supervisor import notify
 from syncd.settings import Settings
 
@@ -29,26 +28,10 @@ OFFLINE_SECONDS: Final = 5.0
 """How long `run --once` bears a remote that does not answer."""
 
 
-@contextlib.contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and SIGINT set, while inside."""
-    stopped = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 class _Ended:
     """Counts daemons that end by themselves, which they may do before the last of them is started."""
 
-    def __init__(self, stopped: threading.Event) -> None:
+    def __init__(self, stopped: Stop) -> None:
         self._stopped, self._lock = stopped, threading.Lock()
         self._left = 0
 
@@ -69,9 +52,7 @@ class _Ended:
 
 
 @contextlib.contextmanager
-def started(
-    roots: Roots, records: Sequence[RootRecord], settings: Settings, stopped: threading.Event
-) -> Iterator[list[Daemon]]:
+def started(roots: Roots, records: Sequence[RootRecord], settings: Settings, stopped: Stop) -> Iterator[list[Daemon]]:
     """Run a daemon for each root while inside; *stopped* is set when the last one ended by itself.
 
     One root that cannot start, or ends, stops no other; when none can start, the last reason is raised.
@@ -111,7 +92,7 @@ def run_until_stopped(roots: Roots, records: Sequence[RootRecord], settings: Set
         for daemon in daemons:
             log.info("running", root=daemon.record.path, remote=daemon.record.remote, device=daemon.record.device)
         notify("READY=1", f"STATUS=syncing {len(daemons)} folder(s)")
-        stopped.wait()  # no timeout: an idle daemon does not wake
+        stopped.wait()
         log.info("stopping")
         return 1 if len(daemons) < len(records) or any(daemon.failure for daemon in daemons) else 0
 
@@ -145,7 +126,7 @@ def run_once(
 def _settled(
     daemon: Daemon,
     future: "Future[Reply]",
-    stopped: threading.Event,
+    stopped: Stop,
     timeout: float | None,
     show: Callable[[LiveStatus], None],
 ) -> tuple[int, str]:

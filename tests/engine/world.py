@@ -24,7 +24,7 @@ from syncd.execute.tools import Limits
 from syncd.hub.core import Hub
 from syncd.model.errors import Offline, RootGone
 from syncd.model.job import ApplyJob, Job, LookJob, PollJob, ProveJob, PullJob, RecoverJob, SendJob, SweepJob
-from syncd.model.node import Reason, Tree
+from syncd.model.node import Reason, Tree, Version
 from syncd.model.observation import Ask, Message, Proven, PullFailed, PullFault, Reply, Unproven, Verb
 from syncd.observe.listing import Lister
 from syncd.observe.scan import Looker
@@ -362,14 +362,19 @@ class World:
 
     def settle_all(self, *, expect: int | None = None, rounds: int = 8) -> None:
         """Let every device settle, until a whole round changes nothing."""
-        before: list[dict[str, str]] = []
+        before: tuple[Version, list[dict[str, str]]] | None = None
         for _ in range(rounds):
             for device in self.devices:
                 self.settle_one(device, expect)
-            now = [device.tree() for device in self.devices]
+            # What the last device told the hub may be no change of its own folder: the others have it to fetch yet.
+            now = self._head(), [device.tree() for device in self.devices]
             if now == before:
                 break
             before = now
+
+    def _head(self) -> Version:
+        with self.hub.store.read() as view:
+            return view.head(1)  # the only space
 
     def settle_one(self, device: Device, expect: int | None) -> None:
         """Let one device settle; with *expect* None also to where something waits for a person."""
