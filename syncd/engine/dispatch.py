@@ -15,6 +15,8 @@ from syncd.model.path import ROOT, ROOT_ID, NodeKey, RelPath
 
 SMALL = 1 << 20
 TRANSFERS = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT})
+ARRIVALS = frozenset({OpType.LOCAL_MKDIR, OpType.LOCAL_MOVE, OpType.SET_ASIDE})
+"""What takes a name in this folder, as a download without an expected file does."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Dispatcher:
         partner = op.partner is not None and op.partner in self.desk.running
         if node is None or partner or any(move.node in self.desk.running for move in op.group):
             return None
-        refs = self._refs(op)
+        refs = None if self._is_taken(op) else self._refs(op)
         if refs is None:
             self.desk.touch(op.node)
             return None
@@ -111,6 +113,14 @@ class Dispatcher:
             self.desk.directory(op.node) if op.kind is Kind.DIRECTORY else None,
             steps or (),
         )
+
+    def _is_taken(self, op: Op) -> bool:
+        """Whether a look found the name taken since the op was planned. A directory most of all must not be made over
+        one: it would be adopted, and two rows would stand for it."""
+        if op.type not in ARRIVALS and (op.type is not OpType.DOWNLOAD or op.expected is not None):
+            return False
+        found = self.desk.db.nodes.at(Tree.LOCAL, op.place.parent, op.place.name)
+        return any(node.id != op.node for node in found)
 
     def _refs(self, op: Op) -> tuple[DirRef | None, DirRef | None] | None:
         """Return (target, origin) directories; None when one that the op needs is not there."""

@@ -1,18 +1,21 @@
 """What is handed to workers, and what is not: rows that went, directories that are not there, nodes at work."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from syncd.db.queue import QueuedOp
+from syncd.engine import intake
 from syncd.engine.desk import EngineSettings
-from syncd.model.job import Lane
+from syncd.model.job import ApplyJob, Lane, LookJob, PollJob
 from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Version
+from syncd.model.observation import Hints, PollEnded
 from syncd.model.op import Move, Op, OpState, OpType, Side
 from syncd.model.path import ROOT
 from tests.engine.world import Device, World
 
-A = Place(ROOT, "a")
+A, B = Place(ROOT, "a"), Place(ROOT, "b")
 S = Present(A, b"h" * 32, False, 5, 7, Version(3, "t"))
 
 
@@ -46,6 +49,13 @@ def op(type_: OpType, node: int, **more: object) -> Op:
     return Op(node, type_, Kind.FILE, **({"place": A, "source": A} | more))  # type: ignore[arg-type]
 
 
+def taken(device: Device, type_: OpType, **more: object) -> Op:
+    """Return an op that takes a name, which a look found taken since it was planned."""
+    comes = row(device, b"m" * 16, local=replace(S, place=B) if more["source"] == B else Absent())
+    row(device)
+    return op(type_, comes, **more)
+
+
 SITUATIONS: dict[str, tuple[Callable[[Device], Op], bool]] = {
     "a move at the remote": (lambda ann: op(OpType.REMOTE_MOVE, row(ann)), True),
     "a move here": (lambda ann: op(OpType.LOCAL_MOVE, row(ann)), True),
@@ -70,6 +80,14 @@ SITUATIONS: dict[str, tuple[Callable[[Device], Op], bool]] = {
     "into a directory the remote does not have": (
         lambda ann: op(OpType.REMOTE_MOVE, row(ann), place=Place(row(ann, b"m" * 16, remote=Absent()), "b")),
         False,
+    ),
+    "to a name that somebody has here by now": (lambda ann: taken(ann, OpType.LOCAL_MOVE, source=B), False),
+    "aside, to a name that somebody has here by now": (lambda ann: taken(ann, OpType.SET_ASIDE, source=B), False),
+    "a directory where there is one by now": (lambda ann: taken(ann, OpType.LOCAL_MKDIR, source=None), False),
+    "a new file where there is one by now": (lambda ann: taken(ann, OpType.DOWNLOAD, source=None), False),
+    "new content of what has its name to itself": (
+        lambda ann: op(OpType.DOWNLOAD, row(ann), source=None, expected=Fingerprint(1, 2, 3, 4, 5)),
+        True,
     ),
     "of a node the remote never saw": (lambda ann: op(OpType.REMOTE_MOVE, row(ann, None)), False),
 }
@@ -129,3 +147,37 @@ def test_p8_what_is_not_judged_yet_and_what_may_have_moved_waits(ann: Device) ->
 def test_what_cannot_be_resolved_makes_no_job(ann: Device) -> None:
     queue(ann, op(OpType.REMOTE_DELETE, row(ann, None)))
     assert work(ann) == []
+
+
+def test_a_folder_made_here_before_the_remote_one_could_be_is_joined_with_it(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its look was still being taken in when the op to make it began: two rows stood for the one folder for ever."""
+    world = make_world("ann", "bob", settings=EngineSettings(batch_ops=1, apply_width=1))
+    ann, bob = world.devices
+    world.settle()
+    for name in ("a", "d"):
+        ann.path(name).mkdir()
+        ann.wait()
+    poll = next(job for job in bob.jobs if isinstance(job, PollJob))
+    bob.jobs.remove(poll)
+    bob.step([PollEnded(poll, changed=True)])
+    while not any(isinstance(job, ApplyJob) for job in bob.jobs):
+        bob.one()
+    (first,) = (job for job in bob.jobs if isinstance(job, ApplyJob))
+    bob.jobs.remove(first)
+    assert first.assignments[0].op.place.name == "a", "making the other folder waits for its turn"
+    names = ["d", *(f"x{number}" for number in range(8))]
+    bob.path("d").mkdir()
+    for name in names[1:]:
+        bob.write(name, name)
+    bob.step([Hints(tuple(((), name) for name in names))])
+    bob.time.ahead += 5.0
+    bob.step([])
+    look = next(job for job in bob.jobs if isinstance(job, LookJob))
+    bob.jobs.remove(look)
+    monkeypatch.setattr(intake, "ROWS_A_STEP", len(names) + 1)
+    bob.step([bob.looker.look(look), *bob.handle(first)])
+    assert bob.engine.intake.busy, "the folder was taken in, and is not planned yet"
+    monkeypatch.undo()
+    world.settle()

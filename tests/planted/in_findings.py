@@ -282,4 +282,22 @@ BUGS: Final = (
         '_SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"))',
         BARRIERS,
     ),
+    Bug(
+        "a name taken since is taken all the same",
+        "An op begins although a look found its name taken since it was planned: one folder gets two rows.",
+        "P2",
+        "syncd/engine/dispatch.py",
+        "        refs = None if self._is_taken(op) else self._refs(op)",
+        "        refs = self._refs(op)",
+        ("tests/engine/test_engine_dispatch.py",),
+    ),
+    Bug(
+        "a signal takes the lock of who waits for it",
+        "The flag of a clean stop wakes by an ordinary queue: a SIGTERM on the way into its wait hangs the daemon.",
+        "P4",
+        "syncd/service/stopping.py",
+        "        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()",
+        "        self._wake: queue.Queue[None] = queue.Queue()",
+        ("tests/service/test_service_stopping.py",),
+    ),
 )
