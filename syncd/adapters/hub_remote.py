@@ -135,13 +135,13 @@ class HubRemote:
         asked = min(max(limit, 1), wire.MAX_PAGE)
         query = urlencode({"limit": asked} if page is None else {"limit": asked, "page": page})
         found = self._link.ask("GET", f"/v1/listing?{query}", ListingPage)
-        _check(len(found.nodes) <= asked, "more nodes than asked for")
+        _check(len(found.changes) <= asked, "more nodes than asked for")
         _check_cursor(found.cursor)
         if found.next is not None:
             _check(0 < len(found.next) <= wire.MAX_CURSOR and found.next != page, "a page that leads nowhere")
-        for node in found.nodes:
-            wire.check_node(node)
-            _check(not node.deleted, "a tombstone among what is alive")
+        for change in found.changes:
+            wire.check_node(change.node)
+            _check(not change.node.deleted, "a tombstone among what is alive")
         return found
 
     def look(self, node_ids: Sequence[bytes]) -> Sequence[RemoteNode | None]:

@@ -83,6 +83,16 @@ class QueueReader:
         """Return the op with this idempotency key, done ones included."""
         return self._one("WHERE key = ?", (key,))
 
+    def may_have_deleted(self, node: NodeKey) -> bool:
+        """Return whether a delete of *node* was sent to the remote of which nobody knows yet what came of it."""
+        sent = "node = ? AND op_type = ?"
+        sql = (
+            f"SELECT 1 FROM queue_op WHERE {sent} AND state <> 'done' AND (state = 'running' OR attempts > 0)"
+            f" UNION ALL SELECT 1 FROM queue_op WHERE {sent} AND state = 'done' LIMIT 1"
+        )
+        values = (node, OpType.REMOTE_DELETE.value)
+        return self._execute(sql, (*values, *values)).fetchone() is not None
+
     def ready(self, side: Side, now: float, limit: int) -> list[QueuedOp]:
         """Return ops of *side* that may start now, by priority and age."""
         return self._all(

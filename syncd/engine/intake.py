@@ -74,6 +74,12 @@ class LocalIntake:
         # What cannot be listed was looked at, too: nothing more will be known about it by looking again.
         closed = [(unit, names) for unit, names in asked if unit.fault is UnitFault.UNREADABLE]
         self.gone = {unit.directory for unit in looked.units if unit.fault in GONE}
+        folders = {
+            (seen.fingerprint.dev, seen.fingerprint.ino)
+            for unit, _ in usable
+            for seen in unit.seen
+            if seen.kind is Kind.DIRECTORY
+        }
         covered = {(unit.directory, name) for unit, names in (*usable, *closed) for name in names or (None,)}
         for unit, names in usable:
             for name in unit.gone:
@@ -83,12 +89,12 @@ class LocalIntake:
         arrivals: list[tuple[UnitLooked, tuple[str, ...] | None, Seen]] = []
         for unit, names in usable:
             for seen in unit.seen:
-                if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began):
+                if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began, folders):
                     arrivals.append((unit, names, seen))
                 yield
         for unit, names, seen in sorted(arrivals, key=lambda arrival: arrival[2].kind is not Kind.DIRECTORY):
             # Unless this very look has settled it meanwhile.
-            if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began):
+            if self._still_usable(unit, names, looked) and not self._in_place(unit, seen, job.began, folders):
                 self._arrived(unit, seen, covered, job)
             yield
         for unit, names in usable:
@@ -204,8 +210,9 @@ class LocalIntake:
 
     # --- presences -----------------------------------------------------------------------------------------------
 
-    def _in_place(self, unit: UnitLooked, seen: Seen, began: int) -> bool:
-        """Settle a name whose place keeps its node; returns whether it is settled."""
+    def _in_place(self, unit: UnitLooked, seen: Seen, began: int, folders: set[tuple[int, int]]) -> bool:
+        """Settle a name whose place keeps its node; returns whether it is settled. *folders*: the inodes of all that
+        the look saw, wherever."""
         occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name)
         arriving = self.desk.db.nodes.at(Tree.REMOTE, unit.directory, seen.name)
         under_way = any(node.id in self.desk.running for node in arriving)
@@ -228,7 +235,10 @@ class LocalIntake:
             mover = self._directory_by_inode(seen.fingerprint)
             if mover is not None and mover.id != node.id:
                 return False
-            descend = node.fingerprint is None or node.fingerprint.ino != seen.fingerprint.ino
+            was = node.fingerprint
+            descend = was is None or was.ino != seen.fingerprint.ino
+            if descend and was is not None and (was.dev, was.ino) in folders and self._was(was):
+                return False  # the folder we know is somewhere else now, and this one is new
             self._put(node, unit.directory, seen)
             if descend and not unit.whole:
                 self.looks.descend([node.id], None)

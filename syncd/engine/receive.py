@@ -162,6 +162,10 @@ class RemoteIntake:
             return
         keys = self.desk.db.nodes.unlisted(int(generation), UNLISTED_A_STEP)
         for key in keys:
+            if self.desk.db.queue.may_have_deleted(key):
+                # As far as anybody knows it was our own delete, whose reply was lost. Should its person have put it
+                # back, then that is no file which somebody else deleted: nothing of hers goes, and it is new (P4, P7).
+                self.desk.db.nodes.set_synced(key, Absent())
             self.write(key, Absent())
         if not keys:
             self.desk.db.meta.delete(UNLISTED)
@@ -199,7 +203,7 @@ class RemoteIntake:
         if isinstance(state, Present) and not is_text(said.name):
             # Not even the database can keep such a name: what stands here is left alone until it has another (P10).
             state = Unknown(Reason.HELD, None, f"its name at the remote is not UTF-8: {shown(said.name)}")
-        if change.key:
+        if change.key and (not listed or self._tells_new(node, said.version)):
             self._own_key(node, change.key, state)
         self.write(node.id, state)
 
@@ -214,6 +218,12 @@ class RemoteIntake:
         known = node.remote.version if isinstance(node.remote, Present | Absent) else None
         same = known is not None and known.position == version.position > 0
         return same and known != version and not self.any_position
+
+    def _tells_new(self, node: Node, version: Version) -> bool:
+        """Whether a listing's key can be of a commit whose outcome was never learnt: R did not have it. After a
+        changed history it says nothing: what the remote has lost, or has again, is for no side to undo."""
+        known = node.remote.version if isinstance(node.remote, Present | Absent) else None
+        return not self.any_position and (known is None or version.position > known.position)
 
     def _own_key(self, node: Node, key: bytes, state: State) -> None:
         """An op of ours whose outcome was never learnt did happen: S becomes what it committed."""

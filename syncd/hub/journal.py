@@ -114,4 +114,4 @@ def listing(store: Reads, space: Space, page: str | None, limit: int) -> Listing
     if len(found) <= limit:
         return ListingPage(found, cursor.text(), None)
     found = found[:limit]
-    return ListingPage(found, cursor.text(), f"{cursor.text()}/{found[-1].node_id.hex()}")
+    return ListingPage(found, cursor.text(), f"{cursor.text()}/{found[-1].node.node_id.hex()}")

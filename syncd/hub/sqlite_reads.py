@@ -119,15 +119,15 @@ class SqliteReads:
         )
         return [Change(_node(row[:-1]), row[-1]) for row in rows]
 
-    def alive_after(self, space: int, node_id: bytes, limit: int) -> Sequence[RemoteNode]:
+    def alive_after(self, space: int, node_id: bytes, limit: int) -> Sequence[Change]:
         rows = self._rows(
-            f"SELECT {_STATE} FROM node n JOIN entry e ON e.space = n.space AND e.position = n.position"
+            f"SELECT {_STATE}, e.key FROM node n JOIN entry e ON e.space = n.space AND e.position = n.position"
             " WHERE n.space = ? AND n.node_id > ? AND n.name IS NOT NULL ORDER BY n.node_id LIMIT ?",
             space,
             node_id,
             limit,
         )
-        return [_node(row) for row in rows]
+        return [Change(_node(row[:-1]), row[-1]) for row in rows]
 
     def node(self, space: int, node_id: bytes) -> RemoteNode | None:
         row = self._row(

@@ -49,10 +49,10 @@ class ChangesPage(msgspec.Struct, frozen=True):
 
 
 class ListingPage(msgspec.Struct, frozen=True):
-    """A page of everything alive. *cursor* is the change-feed position to replay from, the same on every page and
-    taken before the first; *next* is None on the last page."""
+    """A page of everything alive, each as its last change left it. *cursor* is the change-feed position to replay
+    from, the same on every page and taken before the first; *next* is None on the last page."""
 
-    nodes: tuple[RemoteNode, ...]
+    changes: tuple[Change, ...]
     cursor: str
     next: str | None
 

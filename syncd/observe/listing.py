@@ -88,8 +88,7 @@ class Lister:
             _check_change(change, journal)
             _sane(change.node.version.position >= position, "changes are out of order")
             position = change.node.version.position
-        changes = tuple(change for change in page.changes if change.node.node_id != ROOT_ID)
-        return Pulled(job, identity, changes, page.cursor, page.more, full=False)
+        return Pulled(job, identity, _without_root(page.changes), page.cursor, page.more, full=False)
 
     def _listing(self, job: PullJob, identity: RemoteIdentity | None) -> Pulled:
         if job.page is None:
@@ -103,14 +102,13 @@ class Lister:
             _check_token(page.next)
             _sane(page.next != job.page and page.next not in self._pages, "a listing that goes in circles")
             self._pages.add(page.next)
-        self._count_empty(bool(page.nodes) or page.next is None)
+        self._count_empty(bool(page.changes) or page.next is None)
         journal = self._remote.capabilities.change_feed
-        for node in page.nodes:
-            _check_node(node, journal)
-            _sane(not node.deleted, "a listing of what is alive holds a tombstone")
-        changes = tuple(Change(node) for node in _without_root(page.nodes))
+        for change in page.changes:
+            _check_change(change, journal)
+            _sane(not change.node.deleted, "a listing of what is alive holds a tombstone")
         more = page.next is not None
-        return Pulled(job, identity, changes, page.cursor, more, full=True, next=page.next)
+        return Pulled(job, identity, _without_root(page.changes), page.cursor, more, full=True, next=page.next)
 
     def _count_empty(self, good: bool) -> None:
         self._empty = 0 if good else self._empty + 1
@@ -171,6 +169,6 @@ def _check_node(node: RemoteNode, journal: bool) -> None:
         _sane(node.kind is Kind.DIRECTORY, f"{who} is a {node.kind.value} without content")
 
 
-def _without_root(nodes: Iterable[RemoteNode]) -> Iterable[RemoteNode]:
+def _without_root(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The root is known to everybody; a remote that lists it tells nothing new."""
-    return (node for node in nodes if node.node_id != ROOT_ID)
+    return tuple(change for change in changes if change.node.node_id != ROOT_ID)

@@ -95,7 +95,7 @@ def test_a_listing_holds_everything_alive_and_one_cursor(pair):
     found, cursors, page = [], set(), None
     while True:
         answer = pair.two.listing(page, 1)
-        found += answer.nodes
+        found += [change.node for change in answer.changes]
         cursors.add(answer.cursor)
         page = answer.next
         if page is None:
@@ -313,4 +313,4 @@ def test_many_threads_share_one_remote(pair):
     for thread in threads:
         thread.join(30)
     assert failures == []
-    assert len(pair.two.listing(None, 100).nodes) == 8
+    assert len(pair.two.listing(None, 100).changes) == 8

@@ -53,7 +53,7 @@ class Liar:
 
     def listing(self, page: str | None, limit: int) -> ListingPage:
         found = self.remote.listing(page, limit)  # type: ignore[attr-defined]
-        return msgspec.structs.replace(found, nodes=tuple(self.lie(node) for node in found.nodes))
+        return msgspec.structs.replace(found, changes=tuple(Change(self.lie(c.node), c.key) for c in found.changes))
 
 
 def deceive(device: Device, lie: Callable[[RemoteNode], RemoteNode]) -> None:

@@ -61,11 +61,12 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("listed", [False, True], ids=["the feed tells", "a listing tells"])
 @pytest.mark.parametrize("restart", [False, True], ids=["it runs on", "it is killed"])
 @pytest.mark.parametrize("notice", [False, True], ids=["seen later", "seen while away"])
 @pytest.mark.parametrize(("first", "then"), CASES)
 def test_p4_a_lost_reply_makes_no_conflict(
-    make_world: Callable[..., World], first: Deed, then: Deed, notice: bool, restart: bool
+    make_world: Callable[..., World], first: Deed, then: Deed, notice: bool, restart: bool, listed: bool
 ) -> None:
     world = make_world("ann", "bob")
     ann, bob = world.devices
@@ -77,6 +78,9 @@ def test_p4_a_lost_reply_makes_no_conflict(
     then(ann)
     if notice:
         notices(ann)
+    if listed:
+        with ann.db.transaction():
+            ann.db.meta.delete("cursor")  # as after an expired one
     if restart:
         ann.crash()
         ann.start()

@@ -128,7 +128,7 @@ class Device:
         found, page = {}, None
         while True:
             answer = self.session.listing(page, limit)
-            found.update({node.node_id: node for node in answer.nodes})
+            found.update({change.node.node_id: change.node for change in answer.changes})
             page = answer.next
             if page is None:
                 return found

@@ -67,15 +67,15 @@ def test_a_listing_takes_its_cursor_first_so_that_replaying_ends_right(one):
     for number in range(5):
         one.file(str(number))
     first = one.session.listing(None, 2)
-    known = {node.node_id: node for node in first.nodes}
-    victim = first.nodes[0]
+    known = {change.node.node_id: change.node for change in first.changes}
+    victim = first.changes[0].node
     one.delete(victim)
     new = one.file("new")
     page = first.next
     while page is not None:
         answer = one.session.listing(page, 2)
         assert answer.cursor == first.cursor
-        known.update({node.node_id: node for node in answer.nodes})
+        known.update({change.node.node_id: change.node for change in answer.changes})
         page = answer.next
     known = replayed(known, one.session, first.cursor, 1)
     assert known == one.tree()

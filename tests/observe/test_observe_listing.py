@@ -83,10 +83,12 @@ def test_a_page_of_changes():
 
 def test_a_full_listing_in_pages():
     root = node(node_id=ROOT_ID, kind=Kind.DIRECTORY)
-    remote = ScriptedRemote([ListingPage((root, node(1)), "c", "p2"), ListingPage((node(2),), "c", None)])
+    remote = ScriptedRemote(
+        [ListingPage((Change(root), Change(node(1), b"k")), "c", "p2"), ListingPage((Change(node(2)),), "c", None)]
+    )
     lister = Lister(remote)
     first, second = lister.pull(PullJob(None)), lister.pull(PullJob(None, "p2"))
-    assert first == Pulled(PullJob(None), IDENTITY, (Change(node(1)),), "c", True, full=True, next="p2")
+    assert first == Pulled(PullJob(None), IDENTITY, (Change(node(1), b"k"),), "c", True, full=True, next="p2")
     assert second == Pulled(PullJob(None, "p2"), None, (Change(node(2)),), "c", False, full=True)
 
 
@@ -154,7 +156,7 @@ NONSENSE = [
 @pytest.mark.parametrize("bad", NONSENSE)
 def test_p10_replies_that_make_no_sense_are_refused(bad):
     changes = Lister(ScriptedRemote([ChangesPage((Change(bad),), "c2", False)])).pull(PullJob("c"))
-    listing = Lister(ScriptedRemote([ListingPage((bad,), "c2", None)])).pull(PullJob(None))
+    listing = Lister(ScriptedRemote([ListingPage((Change(bad),), "c2", None)])).pull(PullJob(None))
     assert changes.fault is listing.fault is PullFault.NONSENSE
     assert "makes no sense" in changes.why
 
@@ -175,7 +177,7 @@ def test_tombstones_come_with_or_without_content(tombstone):
 
 
 def test_a_remote_without_a_journal_has_no_positions():
-    remote = ScriptedRemote([ListingPage((node(version=Version(0, "etag")),), "c", None)], journal=False)
+    remote = ScriptedRemote([ListingPage((Change(node(version=Version(0, "etag"))),), "c", None)], journal=False)
     assert isinstance(Lister(remote).pull(PullJob(None)), Pulled)
 
 
@@ -203,7 +205,7 @@ def test_changes_that_lead_nowhere_are_refused(page):
         ),
         pytest.param([ListingPage((), "c", "p"), ListingPage((), "other", None)], id="another cursor half way"),
         pytest.param([ListingPage((), "c", "")], id="a page without a name"),
-        pytest.param([ListingPage((node(deleted=True),), "c", None)], id="a tombstone among the living"),
+        pytest.param([ListingPage((Change(node(deleted=True)),), "c", None)], id="a tombstone among the living"),
     ],
 )
 def test_listings_that_lead_nowhere_are_refused(pages):

@@ -150,7 +150,7 @@ BUGS: Final = (
         "What a listing names is there.",
         "P10",
         "syncd/observe/listing.py",
-        '            _sane(not node.deleted, "a listing of what is alive holds a tombstone")\n',
+        '            _sane(not change.node.deleted, "a listing of what is alive holds a tombstone")\n',
         "",
         observe("test_listings_that_lead_nowhere_are_refused"),
     ),

@@ -187,7 +187,7 @@ def test_p4_what_a_hub_answered_survives_a_crash_anywhere(tmp_path: Path, vfs: S
         hub = Hub(SqliteStore(tmp_path / DATABASE, vfs=vfs.name), blobs, clock, luck)
     assert 20 < deaths < 55
     session = hub.authenticate(token)
-    nodes = {node.node_id: node for node in session.listing(None, 1000).nodes}
+    nodes = {change.node.node_id: change.node for change in session.listing(None, 1000).changes}
     for node_id, data in answered.items():
         assert nodes[node_id].content == Content(h(data), len(data))
         assert [found for _, found in session.get_chunks([h(data)])] == [data]
