@@ -8,12 +8,13 @@ from syncd.db.queue import QueuedOp
 from syncd.engine.desk import Desk
 from syncd.engine.guarding import Guarding
 from syncd.engine.joining import Joining
+from syncd.engine.leftovers import is_leftover, part
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpState, OpType
 from syncd.model.path import ROOT, NodeKey
 from syncd.observe.ignore import Rules
-from syncd.plan.excluded import arrives_from_exclusion, parted, plan_excluded
+from syncd.plan.excluded import arrives_from_exclusion, parted, plan_excluded, stays_apart
 from syncd.plan.order import touch
 from syncd.plan.planner import join, plan
 from syncd.plan.world import Context, NodePlan
@@ -98,13 +99,19 @@ class Decider:
         self.seen.add(key)
         if key in self.desk.running or key == ROOT:
             return
+        node = nodes.node(key)
+        if node is not None and is_leftover(node) and isinstance(node.remote, Present):
+            part(nodes, node)  # the remote has it again
+            node = nodes.node(key)
         joined = join(nodes, key)
+        if joined is not None and stays_apart(nodes, joined, context, self._excluded):
+            joined = None
         if joined is not None and joined.keep not in self.desk.running and joined.drop not in self.desk.running:
             if not self._join(joined.keep, joined.drop):
                 self.pending[key] = None  # once they are one
                 return
             key = joined.keep
-        node = nodes.node(key)
+            node = nodes.node(key)
         if node is None:
             return
         if self._exclude(node) or self._include(node):

@@ -7,6 +7,7 @@ from functools import partial
 
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import BEFORE_ALL, Desk
+from syncd.engine.leftovers import at_place, is_leftover
 from syncd.engine.looks import Looks
 from syncd.model.job import Lane, LookJob
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
@@ -351,9 +352,9 @@ class LocalIntake:
     def _put(self, node: Node, directory: NodeKey, seen: Seen) -> None:
         if self._is_damaged(node, directory, seen):
             return
-        leftover = isinstance(node.local, Unknown) and node.local.reason is Reason.LEFTOVER
-        if leftover and node.kind is Kind.DIRECTORY:
-            state: Present | Unknown = Unknown(Reason.LEFTOVER, Place(directory, seen.name))
+        state: Present | Unknown
+        if is_leftover(node):
+            state = at_place(node, Place(directory, seen.name))
         else:
             state = self._present(node, directory, seen)
         if state == node.local and node.fingerprint == seen.fingerprint and node.racy == seen.racy:
@@ -361,7 +362,8 @@ class LocalIntake:
         if place_of(node.local) != place_of(state):
             self.desk.leaving(node.id)
         self.desk.db.nodes.set_local(node.id, state, seen.fingerprint, seen.racy)
-        self._parent_is_more_than_leftover(directory)
+        if isinstance(state, Present):  # a leftover in a leftover makes no more of it
+            self._parent_is_more_than_leftover(directory)
         self.desk.touch(node.id)
 
     def _is_damaged(self, node: Node, directory: NodeKey, seen: Seen) -> bool:
@@ -386,10 +388,9 @@ class LocalIntake:
     def _parent_is_more_than_leftover(self, directory: NodeKey) -> None:
         """A leftover directory becomes an ordinary one as soon as something not ignored appears in it."""
         node = self.desk.db.nodes.node(directory)
-        while node is not None and isinstance(node.local, Unknown) and node.local.reason is Reason.LEFTOVER:
-            place = node.local.place
-            if place is None:
-                return
+        while node is not None and is_leftover(node):
+            place = place_of(node.local)
+            assert place is not None
             self.desk.db.nodes.set_local(node.id, Present(place), node.fingerprint)
             self.desk.touch(node.id)
             node = self.desk.db.nodes.node(place.parent)

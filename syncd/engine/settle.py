@@ -7,6 +7,7 @@ from syncd.db.activity import ActivityRow
 from syncd.db.queue import QueuedOp
 from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_swap, is_create
 from syncd.engine.desk import Desk
+from syncd.engine.leftovers import at_place, is_leftover, leave
 from syncd.engine.looks import Looks
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
@@ -15,7 +16,7 @@ from syncd.execute.ending import IN_USE, NOT_PERMITTED, OTHER_CONTENT
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import ApplyJob, RecoverJob, SendJob
-from syncd.model.node import Absent, Fingerprint, Node, Place, Present, Reason, Tree, Unknown
+from syncd.model.node import Absent, Fingerprint, Node, Place, Present, Tree
 from syncd.model.observation import Ending, LocalAfter, OpResult, OpsEnded
 from syncd.model.op import Op, OpState, OpType, Side
 from syncd.model.remote import RemoteNode
@@ -161,7 +162,9 @@ class Settler:
         elif after is not None:
             # What was too young when it was read is so under another name as well.
             racy = node.racy and op.type in (*MOVES, OpType.LOCAL_CHMOD)
-            nodes.set_local(node.id, self._local_state(op, node, after), after.fingerprint, racy)
+            left = is_leftover(node)
+            state = at_place(node, op.place) if left else self._local_state(op, node, after)
+            nodes.set_local(node.id, state, after.fingerprint, racy)
             if after.fingerprint == op.expected:  # it may have been edited before or since: only its content can tell
                 self.looks.hint_in(op.place.parent, op.place.name)
         nodes.set_synced(node.id, after_local_op(node, op))
@@ -205,26 +208,9 @@ class Settler:
         op = queued.op
         node = self.desk.db.nodes.node(op.node)
         if node is not None and isinstance(node.local, Present):
-            unknown = Unknown(Reason.LEFTOVER, node.local.place, "only ignored content is left in it")
-            if isinstance(node.remote, Present):
-                self._part(node, node.local.place, unknown)
-            else:
-                self.desk.db.nodes.set_local(node.id, unknown, node.fingerprint)
-            self.desk.db.nodes.set_synced(node.id, Absent())
+            leave(self.desk.db.nodes, node, node.local.place)
         self._tell(queued, "kept", "it holds only ignored content")
         self.desk.db.queue.finish(queued.id)
-
-    def _part(self, node: Node, place: Place, left: Unknown) -> None:
-        """The remote still has the directory, elsewhere: what is left here is one of its own from now on."""
-        nodes = self.desk.db.nodes
-        own = nodes.insert(node.kind, local=left, fingerprint=node.fingerprint)
-        for child in nodes.children(Tree.LOCAL, node.id):
-            assert not isinstance(child.local, Absent)
-            assert child.local.place is not None  # or it were nobody's child
-            moved = replace(child.local, place=Place(own, child.local.place.name))
-            nodes.set_local(child.id, moved, child.fingerprint, child.racy)
-        nodes.set_local(node.id, Present(place), None)  # its inode is the other's now
-        nodes.set_local(node.id, Absent(), None)
 
     # --- not done ------------------------------------------------------------------------------------------------
 

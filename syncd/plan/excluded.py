@@ -11,7 +11,7 @@ from syncd.plan.content import content_op, local_executable, recorded
 from syncd.plan.fate import Fate, is_unknown
 from syncd.plan.order import all_in
 from syncd.plan.place import Places
-from syncd.plan.world import Context, NodePlan, Trees
+from syncd.plan.world import Context, Join, NodePlan, Trees
 
 Excluded = Callable[[Tree, NodeKey], bool]
 """Whether the path that a tree has for a node is excluded on this device."""
@@ -47,6 +47,18 @@ def plan_excluded(trees: Trees, key: NodeKey, context: Context, excluded: Exclud
     within = [trees.node(child) for child in all_in(trees, key)] if node.kind is Kind.DIRECTORY else []
     also = tuple(child.id for child in within if child is not None and not is_unknown(child))
     return NodePlan(op=places.leave(node), also_plan=also)
+
+
+def stays_apart(trees: Trees, pair: Join, context: Context, excluded: Excluded) -> bool:
+    """Return whether what is left here of a folder is not to be one with what the remote has at its place: that is
+    excluded here, or gives way to a twin, and left for it. As one they would leave again, and again."""
+    there, here = trees.node(pair.keep), trees.node(pair.drop)
+    assert there is not None
+    assert here is not None
+    if not isinstance(here.local, Unknown):
+        return False
+    places = Places(trees, context, Fate(trees, context.executable_bit))
+    return excluded(Tree.REMOTE, there.id) or not places.comes(there)
 
 
 def arrives_from_exclusion(trees: Trees, node: Node, excluded: Excluded) -> bool:

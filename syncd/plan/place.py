@@ -78,7 +78,7 @@ class Places:
             return self._bring(node, remote, local)
         waits = self._waits_there(node, target)
         if isinstance(waits, Node):
-            return self._set_aside(node, local, waits)
+            return self.set_aside(node, local, waits)
         return self.move_there(node, target, waits)
 
     def move_here(self, node: Node, place: Place, waits: tuple[Wait, ...] = (), taken_back: bool = False) -> Op:
@@ -124,6 +124,11 @@ class Places:
             return None
         waits = self._waits_here(node, place) or self._giving_way(self._trees.node(place.parent))
         return self.move_here(node, place, waits, self._fate.taken_back(node))
+
+    def comes(self, node: Node) -> bool:
+        """Return whether what only the remote has can be in this root where the remote has it."""
+        assert isinstance(node.remote, Present)
+        return self.fault(node) is None and not self._giving_way(self._trees.node(node.remote.place.parent))
 
     def is_in_what_goes(self, node: Node) -> bool:
         """Return whether a file is here in a directory that gives way to a twin."""
@@ -193,9 +198,7 @@ class Places:
         assert isinstance(local, Present)
         waits = self._waits_there(node, local.place)
         return (
-            self._set_aside(node, local, waits)
-            if isinstance(waits, Node)
-            else self.move_there(node, local.place, waits)
+            self.set_aside(node, local, waits) if isinstance(waits, Node) else self.move_there(node, local.place, waits)
         )
 
     def leave(self, node: Node) -> Op:
@@ -215,7 +218,7 @@ class Places:
         revived = isinstance(node.synced, Present) and node.kind is not Kind.DIRECTORY
         waits = self._waits_there(node, local.place)
         if isinstance(waits, Node):
-            return self._set_aside(node, local, waits)
+            return self.set_aside(node, local, waits)
         op = upload_new(node, local.place, self._context, waits)
         return replace(op, conflict=ConflictKind.EDIT_DELETE) if revived else op
 
@@ -271,7 +274,7 @@ class Places:
 
     # --- names --------------------------------------------------------------------------------------------------
 
-    def _set_aside(self, node: Node, local: Present, winner: Node) -> Op:
+    def set_aside(self, node: Node, local: Present, winner: Node) -> Op:
         """The remote keeps the name for *winner*: give the local node, with all below it, a conflicted name."""
         if self._is_copy_of_arriving(node, local, winner):
             return self._delete_here(node, local)

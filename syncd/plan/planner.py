@@ -5,7 +5,7 @@ node is planned again, so nothing here thinks two ops ahead.
 """
 
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown
-from syncd.model.op import Op, OpType
+from syncd.model.op import Op, OpType, Wait, WaitKind
 from syncd.model.path import ROOT, NodeKey, name_fault
 from syncd.plan.content import content_op, recorded
 from syncd.plan.fate import Fate, is_unknown, same_field_values
@@ -26,7 +26,7 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
     fate = Fate(trees, context.executable_bit)
     places = Places(trees, context, fate)
     if isinstance(node.local, Unknown):
-        return _release(node, node.local, places)
+        return _make_way(trees, node, context, places) or _release(node, node.local, places)
     if is_unknown(node):
         return NOTHING
     if isinstance(node.remote, Absent) and isinstance(node.local, Absent):
@@ -84,6 +84,20 @@ def _release(node: Node, local: Unknown, places: Places) -> NodePlan:
         # The place may be one that cannot be synced whatever the remote says.
         free = isinstance(node.remote, Present) and name_fault(local.place.name) is None and places.fault(node) is None
     return NodePlan(release=True) if free else NOTHING
+
+
+def _make_way(trees: Trees, node: Node, context: Context, places: Places) -> NodePlan | None:
+    """What the remote brings to the name of a folder that is kept for its ignored content gets it: the folder takes a
+    conflicted name, with all that is in it. Nothing else would ever free the name."""
+    place = None if isinstance(node.local, Present) else _local_only_place(node)
+    if place is None or join(trees, node.id) is not None:
+        return None
+    look = trees.at if context.case_sensitive else trees.at_folded
+    for other in look(Tree.REMOTE, place.parent, place.name):
+        op = places.op(other)
+        if op is not None and Wait(WaitKind.NAME_FREE, node.id) in op.waits and places.fault(other) is None:
+            return NodePlan(op=places.set_aside(node, Present(place, None, False, 0, 0), other))
+    return None
 
 
 def _waits_for_unknown(op: Op, trees: Trees) -> bool:

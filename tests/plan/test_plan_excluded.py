@@ -3,7 +3,8 @@
 import pytest
 
 from syncd.model.node import Tree
-from syncd.plan.excluded import arrives_from_exclusion, parted, plan_excluded
+from syncd.plan.excluded import arrives_from_exclusion, parted, plan_excluded, stays_apart
+from syncd.plan.planner import join
 from tests.plan.sentences import build, words
 
 # Every place that begins with "x" is excluded.
@@ -143,6 +144,30 @@ def test_what_is_not_excluded_there_or_is_here_too_is_planned_as_usual(row):
 def test_what_arrives_from_exclusion(row, arrives):
     world = build(row)
     assert arrives_from_exclusion(world, world.rows[2], excludes(world, None)) is arrives
+
+
+@pytest.mark.parametrize(
+    ("rows", "apart"),
+    [
+        pytest.param(["3 d|-|1/x d|-", "4 d|-|-|?left 1/x"], True, id="excluded: it would leave again"),
+        pytest.param(["3 d|-|1/a d|-", "4 d|-|-|?left 1/a"], False, id="not excluded any more: one with it"),
+        pytest.param(["3 d|-|1/x d|-", "4 d|-|-|1/x d"], False, id="more than a leftover: one with it, then it leaves"),
+        pytest.param(
+            ["2 d|1/d d|1/x d|1/d d", "3 d|-|2/e d|-", "4 d|-|-|?left 2/e"], True, id="a directory above is excluded"
+        ),
+        pytest.param(["2 d|-|1/A d|-", "3 d|-|1/a d|-", "4 d|-|-|?left 1/a"], True, id="it gave way to a twin"),
+        pytest.param(
+            ["2 d|-|1/A d|-", "5 d|1/a d|1/a d|1/a d", "6 d|-|5/e d|-", "7 d|-|-|?left 5/e"],
+            True,
+            id="a directory above gives way to a twin",
+        ),
+    ],
+)
+def test_what_is_left_of_a_folder_that_left_stays_apart_from_it(rows, apart):
+    world = build(*rows, case_sensitive=False)
+    pair = join(world, max(world.rows))
+    assert pair is not None
+    assert stays_apart(world, pair, world.context("pc"), excludes(world, None)) is apart
 
 
 @pytest.mark.parametrize(

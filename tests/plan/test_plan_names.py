@@ -47,6 +47,35 @@ a new file there, a new directory here: the directory is set aside
     3 d|-|-|1/a d
     3: set aside 1/a to 1/a (NOW) [type]
 
+a new file there, a leftover here: the leftover is set aside
+    2 f|-|1/a v1|-
+    3 d|-|-|?left 1/a
+    3: set aside 1/a to 1/a (NOW) [type]
+
+a directory renamed there onto a leftover: the leftover is set aside
+    2 d|1/b d|1/a d|1/b d
+    3 d|-|-|?left 1/a
+    3: set aside 1/a to 1/a (NOW) [name]
+
+a case twin of a leftover comes from there: the leftover is set aside {no case sensitive}
+    2 d|-|1/A d|-
+    3 d|-|-|?left 1/a
+    3: set aside 1/a to 1/a (NOW) [case]
+
+a new directory there at a leftover's place is one with it: nothing else is planned
+    2 d|-|1/a d|-
+    3 d|-|-|?left 1/a
+    3: nothing
+
+what cannot be here itself does not need a leftover's name {no symlinks}
+    2 s|-|1/a v1|-
+    3 d|-|-|?left 1/a
+    3: nothing
+
+nobody wants a leftover's name
+    3 d|-|-|?left 1/a
+    3: nothing
+
 renamed here onto a name new there: set aside
     2 f|1/a v1|1/a v1|1/b v1
     3 f|-|1/b v9|-

@@ -21,6 +21,10 @@ def real(words: str) -> tuple[str, ...]:
     return (REAL, "-k", words)
 
 
+def leftover(words: str) -> tuple[str, ...]:
+    return ("tests/engine/test_engine_leftovers.py", "-k", words)
+
+
 def hub(test: str) -> tuple[str, ...]:
     return ("tests/hub", "-k", test)
 
@@ -326,5 +330,50 @@ BUGS: Final = (
         "            if descend and was is not None and (was.dev, was.ino) in folders and self._was(was):",
         "            if False:",
         ("tests/engine/test_engine_folder_identity.py",),
+    ),
+    Bug(
+        "what is left of a folder is joined with what it left for",
+        "A folder that is kept for ignored content is always one with what the remote has at its place.",
+        "P2",
+        "syncd/engine/decide.py",
+        "        if joined is not None and stays_apart(nodes, joined, context, self._excluded):",
+        "        if False:",
+        leftover("does_not_keep_it_leaving"),
+    ),
+    Bug(
+        "a folder that gave way to a twin is joined with what is left of it",
+        "Only what is excluded here parts a folder from what is left of it.",
+        "P10",
+        "syncd/plan/excluded.py",
+        "    return excluded(Tree.REMOTE, there.id) or not places.comes(there)",
+        "    return excluded(Tree.REMOTE, there.id)",
+        leftover("gives_way_to_its_twin"),
+    ),
+    Bug(
+        "a leftover keeps its name from what the remote brings there",
+        "Of what is unknown here nothing moves.",
+        "P2",
+        "syncd/plan/planner.py",
+        "return _make_way(trees, node, context, places) or _release(node, node.local, places)",
+        "return _release(node, node.local, places)",
+        leftover("what_comes_to_the_name"),
+    ),
+    Bug(
+        "a leftover counts as something that is not ignored",
+        "Whatever is seen in a leftover makes an ordinary folder of it.",
+        "P3",
+        "syncd/engine/intake.py",
+        "        if isinstance(state, Present):  # a leftover in a leftover makes no more of it",
+        "        if True:",
+        leftover("looking_again"),
+    ),
+    Bug(
+        "what is left of a folder is all there is of it when it is revived",
+        "A leftover stays one when the remote has the folder again.",
+        "P2",
+        "syncd/engine/decide.py",
+        "        if node is not None and is_leftover(node) and isinstance(node.remote, Present):",
+        "        if False:",
+        leftover("an_edit_revives"),
     ),
 )

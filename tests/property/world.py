@@ -292,6 +292,12 @@ class World(Rows):
         self.asides.append(Aside(node.id, op.type, local.hash, aside))
 
     def _set_aside(self, op: Op, node: Node) -> None:
+        if isinstance(node.local, Unknown):  # a leftover
+            if node.local.place != op.source:
+                raise Stale("the leftover is elsewhere")
+            self._free(Tree.LOCAL, op.place, node.id)
+            self.put(self._row(node, local=replace(node.local, place=op.place)))
+            return
         local = self._local_is(op, node)
         assert op.place.parent == local.place.parent, "set aside elsewhere"
         self._free(Tree.LOCAL, op.place, node.id)
