@@ -94,7 +94,7 @@ def test_p4_a_crash_while_a_vanished_tree_is_marked_leaves_no_orphans(two: World
     key = ann.db.nodes.find(Tree.LOCAL, ("a",))
     node = ann.db.nodes.node(key)
     with ann.db.transaction():
-        ann.engine.intake.vanish(node)  # the first half; the process dies before the next step
+        ann.engine.intake.rows.vanish(node)  # the first half; the process dies before the next step
     ann.crash()
     ann.start()
     two.settle()
@@ -326,7 +326,7 @@ def test_a_node_that_vanished_everywhere_while_nothing_was_planned_is_forgotten(
         for key in reversed(keys):
             ann.db.nodes.set_remote(key, Absent())
             ann.db.nodes.set_synced(key, Absent())
-            ann.engine.intake.vanish(ann.db.nodes.node(key))
+            ann.engine.intake.rows.vanish(ann.db.nodes.node(key))
         ann.engine.decider.drop_all()
     shutil.rmtree(ann.path("d"))
     if stopped:
@@ -346,7 +346,7 @@ def test_what_lies_in_an_excluded_folder_is_not_marked_once_nothing_excludes_it(
     key = ann.db.nodes.find(Tree.LOCAL, ("d",))
     with ann.db.transaction():
         ann.engine.intake.excluded.append((key, Reason.IGNORED, BEFORE_ALL))
-        ann.engine.intake.orphaned = True
+        ann.engine.intake.rows.orphaned = True
         ann.engine.intake.mark_orphans()
     assert not ann.db.nodes.unknown_counts(Tree.LOCAL)
 

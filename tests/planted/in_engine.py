@@ -86,8 +86,8 @@ BUGS: Final = (
         "Nodes are planned while a large look is only half written.",
         "P7",
         "syncd/engine/intake.py",
-        "        return self.orphaned or bool(self.taking)",
-        "        return self.orphaned",
+        "        return self.rows.orphaned or bool(self.taking)",
+        "        return self.rows.orphaned",
         ("tests/engine/test_engine_absences.py", "-k", "half_of_a_look"),
     ),
     Bug(
@@ -114,7 +114,7 @@ BUGS: Final = (
         "P7",
         "syncd/engine/intake.py",
         "        if unit.fault is UnitFault.UNREADABLE:\n            # A locked",
-        "        if unit.fault is UnitFault.UNREADABLE:\n            self.vanish(node)\n            # A locked",
+        "        if unit.fault is UnitFault.UNREADABLE:\n            self.rows.vanish(node)\n            # A locked",
         ("tests/engine/test_engine_absences.py", "-k", "cannot_be_listed"),
     ),
     Bug(
@@ -131,7 +131,7 @@ BUGS: Final = (
         "S is dropped for what is ignored",
         "An ignored node is not synced, so its S is emptied.",
         "P1",
-        "syncd/engine/intake.py",
+        "syncd/engine/local_rows.py",
         "        state = Unknown(reason, place, detail)\n        if node.local != state:\n",
         "        state = Unknown(reason, place, detail)\n        if node.local != state:\n"
         "            if reason is Reason.IGNORED:\n"
@@ -380,8 +380,8 @@ BUGS: Final = (
         "a move is a delete and a create",
         "The old place of a moved file is not looked at together with the new one.",
         "P2",
-        "syncd/engine/intake.py",
-        "            if len(twins) == 1:\n                self._put(twins[0], unit.directory, seen)\n"
+        "syncd/engine/identity.py",
+        "            if len(twins) == 1:\n                self.rows.put(twins[0], unit.directory, seen)\n"
         "                return\n",
         "",
         ("tests/engine/test_engine_moves_by_hash.py",),
@@ -390,7 +390,7 @@ BUGS: Final = (
         "two files of one content are one file",
         "A vanished file with the same hash is the one that moved, however many there are.",
         "P2",
-        "syncd/engine/intake.py",
+        "syncd/engine/identity.py",
         "            if len(twins) == 1:",
         "            if twins:",
         ("tests/engine/test_engine_moves_by_hash.py",),

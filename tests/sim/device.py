@@ -18,7 +18,7 @@ from blake3 import blake3
 
 from syncd.db.connection import Database
 from syncd.engine.desk import EngineSettings
-from syncd.engine.intake import DAMAGED
+from syncd.engine.local_rows import DAMAGED
 from syncd.model.errors import RootGone, SyncdError
 from syncd.model.job import ApplyJob, Job, LookJob, PollJob, ProveJob, SendJob
 from syncd.model.node import Kind, Present, Reason, Tree, Unknown
