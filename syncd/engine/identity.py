@@ -62,7 +62,10 @@ class Identity:
                 same = []
         if not same:
             return False
-        node = same[0]
+        node = next((node for node in same if node.fingerprint is not None), same[0])
+        for other in same:
+            if other.id != node.id:
+                self.rows.vanish(other)  # one name is one node: the other claim is from before this look
         if seen.kind is Kind.DIRECTORY:
             mover = self._directory_by_inode(seen.fingerprint)
             if mover is not None and mover.id != node.id:

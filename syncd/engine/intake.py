@@ -220,7 +220,8 @@ class LocalIntake:
 
     def _unseen(self, unit: UnitLooked, unseen: Unseen, began: int) -> None:
         nodes, place = self.desk.db.nodes, Place(unit.directory, unseen.name)
-        for node in nodes.at(Tree.REMOTE, place.parent, place.name):
+        keeps = nodes.at(Tree.LOCAL, place.parent, place.name)  # whoever comes waits for it anyway
+        for node in [] if keeps else nodes.at(Tree.REMOTE, place.parent, place.name):
             if isinstance(node.local, Absent) and isinstance(node.remote, Present) and node.id not in self.desk.running:
                 # It arrives where something lies that is never synced, and waits until that is gone.
                 detail = unseen.detail or f"what has its name here is {unseen.reason.value}"

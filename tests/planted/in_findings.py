@@ -376,4 +376,13 @@ BUGS: Final = (
         "        if False:",
         leftover("an_edit_revives"),
     ),
+    Bug(
+        "who comes to a name that cannot be read has it",
+        "What arrives where a known file cannot be read is held as unreadable itself.",
+        "P3",
+        "syncd/engine/intake.py",
+        "        for node in [] if keeps else nodes.at(Tree.REMOTE, place.parent, place.name):",
+        "        for node in nodes.at(Tree.REMOTE, place.parent, place.name):",
+        ("tests/sim/test_sim_unreadable.py",),
+    ),
 )
