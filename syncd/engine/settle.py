@@ -11,7 +11,7 @@ from syncd.engine.looks import Looks
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
 from syncd.engine.recovery import Recovery
-from syncd.execute.ending import IN_USE, NOT_PERMITTED, OTHER_CONTENT
+from syncd.execute.ending import IN_USE, NOT_PERMITTED, OTHER_CONTENT, OUTDATED
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import ApplyJob, RecoverJob, SendJob
@@ -84,6 +84,8 @@ class Settler:
             if self.recovery.keep(result, root_gone=root_gone):
                 if root_gone:
                     self.root_lost(result.error)
+                elif result.error_class == OUTDATED:
+                    self._look_again(op)
                 return
             result = replace(result, ending=Ending.RETRY)
         self.recovery.resolved(queued.id)
@@ -235,7 +237,7 @@ class Settler:
         """
         self._learn_tombstones(result.remote)
         delay = min(STALE_MOST, STALE_DELAY * 2 ** min(queued.attempts, 10))
-        self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, "outdated", result.error)
+        self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, OUTDATED, result.error)
         if result.error_class == OTHER_CONTENT:
             self.looks.hash_whole(queued.op.place.parent, [queued.op.place.name], deep=True)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from syncd.chunks.chunker import WHOLE
 from syncd.execute.deleting import delete_info, settle_deleted
-from syncd.execute.dirs import Dirs, hash_of, here, is_executable, present, same_content_inode
+from syncd.execute.dirs import Dirs, Nowhere, hash_of, here, is_executable, present, same_content_inode
 from syncd.execute.ending import ended, unsure
 from syncd.execute.placed import read_placed
 from syncd.execute.placing import local_after, settle_displaced
@@ -66,9 +66,12 @@ def recover_local(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fing
     """
     try:
         result = _recover(tools, dirs, assignment, placed)
-    except (Outdated, FileNotFoundError, NotADirectoryError):
-        # Its directory is not there any more. What it displaced, if it did, lies in its trash entry.
-        return OpResult(assignment.op_id, Ending.NOT_DONE)
+    except Nowhere:
+        # Its directory is gone, with what it did there. What it displaced, if it did, lies in its trash entry.
+        return _not_done(assignment)
+    except (Outdated, FileNotFoundError, NotADirectoryError) as error:
+        # Its directory may have moved, with what it did there: asked for again once it was looked at (P4).
+        return unsure(assignment, error)
     if result.ending is Ending.NOT_DONE:
         take_back(dirs, assignment.key, tools.chance, keep_parts=assignment.op.size > WHOLE or placed is not None)
     elif result.ending is Ending.DONE:
