@@ -50,6 +50,10 @@ class Settler:
         """Settle the results of a job, or of a part of it."""
         for result in ended.results:
             self._one(result)
+        if isinstance(ended.job, RecoverJob):
+            # Nobody stood by since they acted: what lies there may have been edited.
+            for assignment in ended.job.local:
+                self._look_again(assignment.op)
         if ended.last:
             self.desk.came_back(ended.job.lane)
             self._unanswered(ended)
@@ -84,8 +88,6 @@ class Settler:
             if self.recovery.keep(result, root_gone=root_gone):
                 if root_gone:
                     self.root_lost(result.error)
-                elif result.error_class == OUTDATED:
-                    self._look_again(op)
                 return
             result = replace(result, ending=Ending.RETRY)
         self.recovery.resolved(queued.id)
