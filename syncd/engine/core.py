@@ -346,7 +346,7 @@ class Engine:
         if self._must_prove():
             self.looks.prove()
         may_look = self._may_look()
-        self.recovery.work(may_look=may_look)
+        self.recovery.work(may_look=may_look, complete=self.looks.quiet)
         self.upkeep.work(may_look=may_look, recovering=self.recovery.first)
 
     # --- handing out ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from syncd.engine.looks import Looks
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.receive import RemoteIntake
 from syncd.engine.recovery import Recovery
-from syncd.execute.ending import IN_USE, NOT_PERMITTED, OTHER_CONTENT
+from syncd.execute.ending import IN_USE, NOT_PERMITTED, OTHER_CONTENT, OUTDATED
 from syncd.execute.retry import next_retry_at
 from syncd.model.conflict import ConflictKind
 from syncd.model.job import ApplyJob, RecoverJob, SendJob
@@ -51,6 +51,10 @@ class Settler:
         """Settle the results of a job, or of a part of it."""
         for result in ended.results:
             self._one(result)
+        if isinstance(ended.job, RecoverJob):
+            # Nobody stood by since they acted: what lies there may have been edited.
+            for assignment in ended.job.local:
+                self._look_again(assignment.op)
         if ended.last:
             self.desk.came_back(ended.job.lane)
             self._unanswered(ended)
@@ -221,7 +225,7 @@ class Settler:
         """
         self._learn_tombstones(result.remote)
         delay = min(STALE_MOST, STALE_DELAY * 2 ** min(queued.attempts, 10))
-        self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, "outdated", result.error)
+        self.desk.db.queue.retry(queued.id, self.desk.clock.now() + delay, OUTDATED, result.error)
         if result.error_class == OTHER_CONTENT:
             self.looks.hash_whole(queued.op.place.parent, [queued.op.place.name], deep=True)
         else:

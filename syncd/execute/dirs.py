@@ -16,6 +16,10 @@ from syncd.ports import Dir, LocalFs, ReadFile, Stat, Traits
 READ_SIZE = 1 << 20
 
 
+class Nowhere(Outdated):
+    """The directory is not known to be anywhere in this folder."""
+
+
 class Dirs:
     """Directories open for one phase of one group of ops, each opened once and closed together.
 
@@ -31,7 +35,7 @@ class Dirs:
     def proven(self, ref: DirRef | None) -> Dir:
         """Return the directory *ref*; raises Outdated when another one is at its path, OSError when none is."""
         if ref is None:
-            raise Outdated("the directory it lies in is not known here; looking again")
+            raise Nowhere("the directory it lies in is not known here; looking again")
         known = self._open.get(ref)
         if known is not None:
             return known

@@ -27,6 +27,9 @@ NOT_PERMITTED: Final = "not permitted"
 IN_USE: Final = "in use"
 """What waits for a program to close its file: looked at often, because a person waits for it."""
 
+OUTDATED: Final = "outdated"
+"""What is not as or where the op expects it: it must be looked at."""
+
 OTHER_CONTENT: Final = "other content"
 """What a look would pass over, because the fingerprint is the known one: only reading it again tells."""
 
@@ -72,7 +75,7 @@ def _judged(error: SyncdError | OSError) -> tuple[Ending, str]:
         case OtherContent():
             return Ending.STALE, OTHER_CONTENT
         case Outdated():
-            return Ending.STALE, "outdated"
+            return Ending.STALE, OUTDATED
         case NoSpace():
             return Ending.RETRY, "no space"
         case Offline():
@@ -96,7 +99,7 @@ def _judged(error: SyncdError | OSError) -> tuple[Ending, str]:
 
 def _judged_errno(number: int) -> tuple[Ending, str]:
     if number in _MOVED:
-        return Ending.STALE, "outdated"
+        return Ending.STALE, OUTDATED
     if number in _FORBIDDEN:
         return Ending.REFUSED, NOT_PERMITTED
     if number in _UNNAMEABLE:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from syncd.chunks.chunker import WHOLE
 from syncd.execute.deleting import delete_info, settle_deleted
-from syncd.execute.dirs import Dirs, hash_of, here, is_executable, present, same_content_inode
+from syncd.execute.dirs import Dirs, Nowhere, hash_of, here, is_executable, present, same_content_inode
 from syncd.execute.ending import ended, unsure
 from syncd.execute.placed import read_placed
-from syncd.execute.placing import local_after, settle_displaced
+from syncd.execute.placing import settle_displaced
 from syncd.execute.staging import STAGING, parts_of
 from syncd.execute.tools import Tools
 from syncd.execute.trash import DATA, clear, entry_of, exists, info_for, is_ours, read_info, take_back
@@ -22,7 +22,7 @@ from syncd.model.node import Fingerprint, Kind
 from syncd.model.observation import Displaced, Ending, LocalAfter, OpResult
 from syncd.model.op import OpType
 from syncd.model.remote import Verdict
-from syncd.ports import Dir, Remote, Stat
+from syncd.ports import Remote, Stat
 
 
 def recover_remote(remote: Remote, assignments: Sequence[Assignment]) -> tuple[OpResult, ...]:
@@ -66,9 +66,12 @@ def recover_local(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fing
     """
     try:
         result = _recover(tools, dirs, assignment, placed)
-    except (Outdated, FileNotFoundError, NotADirectoryError):
-        # Its directory is not there any more. What it displaced, if it did, lies in its trash entry.
-        return OpResult(assignment.op_id, Ending.NOT_DONE)
+    except Nowhere:
+        # Its directory is gone, with what it did there. What it displaced, if it did, lies in its trash entry.
+        return _not_done(assignment)
+    except (Outdated, FileNotFoundError, NotADirectoryError) as error:
+        # Its directory may have moved, with what it did there: asked for again once it was looked at (P4).
+        return unsure(assignment, error)
     if result.ending is Ending.NOT_DONE:
         take_back(dirs, assignment.key, tools.chance, keep_parts=assignment.op.size > WHOLE or placed is not None)
     elif result.ending is Ending.DONE:
@@ -135,7 +138,7 @@ def _creating(tools: Tools, dirs: Dirs, assignment: Assignment, placed: Fingerpr
     if target is None or placed is None or parts_of(dirs.own(STAGING), assignment.key):
         return _by_content(tools, dirs, assignment)
     # Whoever wrote here since wrote over what this op had placed: an edit of it, seen by the next look.
-    return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(tools, assignment, directory, name, placed))
+    return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(assignment, placed))
 
 
 def _placing(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
@@ -162,7 +165,7 @@ def _placing(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
         info = info_for(assignment, path, tools.clock.now(), None, remote_keeps=False)
     dirs.sync()
     displaced = settle_displaced(tools, dirs, assignment, info, directory, doubt=True)
-    after = _after_placing(tools, assignment, directory, name, info.staged)
+    after = _after_placing(assignment, info.staged)
     return OpResult(assignment.op_id, Ending.DONE, local=after, displaced=displaced)
 
 
@@ -174,17 +177,15 @@ def _placed(tools: Tools, dirs: Dirs, assignment: Assignment, staged: Fingerprin
     target = present(directory, name, tools.fs.traits)
     aside = directory.stat(op.aside) if op.aside is not None else None
     if _same(target, staged) or _is_inode(aside, op.expected):
-        return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(tools, assignment, directory, name, staged))
+        return OpResult(assignment.op_id, Ending.DONE, local=_after_placing(assignment, staged))
     return _by_content(tools, dirs, assignment)
 
 
-def _after_placing(
-    tools: Tools, assignment: Assignment, directory: Dir, name: str, staged: Fingerprint | None
-) -> LocalAfter | None:
-    if staged is None:
-        return None
-    stat = Stat(assignment.op.kind, staged, 0o700 if assignment.op.executable else 0o600, 1)
-    return local_after(tools, assignment, directory, name, stat)
+def _after_placing(assignment: Assignment, staged: Fingerprint | None) -> LocalAfter | None:
+    """Return L as the op left it. Whether somebody edited or marked it since is not known, and ctime alone may tell: it
+    keeps the fingerprint it was staged with, so that the next look reads it."""
+    op = assignment.op
+    return None if staged is None else LocalAfter(staged, op.hash, op.executable)
 
 
 def _by_content(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:

@@ -83,3 +83,29 @@ def test_p1_an_edit_that_only_ctime_tells_of_is_seen_after_an_op_on_its_file(
     two.settle()
     for device in two.devices:
         assert {path.name: path.read_text() for path in device.root.iterdir() if path.is_file()} == wanted
+
+
+@pytest.mark.parametrize("there", ["made", "edited"])
+def test_p1_an_edit_that_only_ctime_tells_of_is_seen_after_a_crash_of_the_download(
+    make_world: Callable[..., World], there: str
+) -> None:
+    """Recovery found the inode it had placed, with that size and mtime, and took its content on trust."""
+    two = make_world("ann", "bob")
+    ann, bob = two.devices
+    if there == "edited":
+        bob.write("a", OTHER)
+        two.settle()
+    bob.write("a", OLD)
+    bob.wait()
+    until(ann, ApplyJob)
+    while any(isinstance(job, ApplyJob) for job in ann.jobs):
+        job = ann.jobs.popleft()
+        if isinstance(job, ApplyJob):
+            list(ann.runner.apply(job))
+    assert ann.read("a") == OLD
+    edit_unseen(ann, "a")
+    ann.crash()
+    ann.start()
+    assert any(isinstance(job, RecoverJob) for job in ann.jobs)
+    two.settle()
+    assert [device.read("a") for device in two.devices] == [EDITED, EDITED]

@@ -74,7 +74,7 @@ def gone(world: World, assignment: Assignment) -> Assignment:
 
 
 def lost(world: World) -> Assignment:
-    """The directory of the op is another one now."""
+    """The directory of the op is not where it was."""
     world.write("d/a.txt", b"x")
     assignment = world.delete("d/a.txt")
     os.rename(world.root / "d", world.root / "e")
@@ -98,7 +98,9 @@ SITUATIONS: dict[str, tuple[Callable[[World], Assignment], Ending]] = {
     "it was swapped and then edited": (lambda world: swapped(world, edit=True), Ending.DONE),
     "a swap without a source": (lambda world: changed(swapped(world), source=None), Ending.NOT_DONE),
     "one of two swapped files went": (lambda world: gone(world, swapped(world)), Ending.NOT_DONE),
-    "its directory went": (lost, Ending.NOT_DONE),
+    "its directory went, who knows where": (lost, Ending.UNSURE),
+    "its directory is gone": (lambda world: replace(lost(world), target=None, origin=None), Ending.NOT_DONE),
+    "where it came from is gone": (lambda world: replace(swapped(world), origin=None), Ending.NOT_DONE),
     "an op on the remote": (lambda world: changed(moved(world), type=OpType.UPLOAD), Ending.UNSURE),
 }
 

@@ -11,6 +11,7 @@ STORM: Final = "tests/engine/test_engine_storm_findings.py"
 REAL: Final = "tests/engine/test_engine_end_to_end_findings.py"
 IGNORED: Final = ("tests/engine/test_engine_ignored_later.py",)
 BARRIERS: Final = ("tests/engine/test_engine_barriers.py",)
+MOVED: Final = ("tests/engine/test_engine_recovery_moved.py",)
 
 
 def storm(words: str) -> tuple[str, ...]:
@@ -30,6 +31,33 @@ def hub(test: str) -> tuple[str, ...]:
 
 
 BUGS: Final = (
+    Bug(
+        "a folder that moved is taken for one that is gone",
+        "What ran at a crash was not done when its folder is not where it was.",
+        "P4",
+        "syncd/execute/recover.py",
+        "        return unsure(assignment, error)\n    if result",
+        "        return _not_done(assignment)\n    if result",
+        MOVED,
+    ),
+    Bug(
+        "what ran at a crash is sought where its folder was",
+        "How an op ended is asked with the directories it was handed out with.",
+        "P4",
+        "syncd/engine/recovery.py",
+        "        return self.desk.directory(place.parent) or was",
+        "        return was",
+        MOVED,
+    ),
+    Bug(
+        "a folder that no look has found yet is gone",
+        "A directory that L has no more is gone, also while a walk may find it elsewhere.",
+        "P4",
+        "syncd/engine/recovery.py",
+        "        if complete and (node is None",
+        "        if (node is None",
+        MOVED,
+    ),
     Bug(
         "a moved file's ctime is taken on trust",
         "What an op moved or marked is known by the ctime that it left.",
