@@ -6,6 +6,7 @@ from itertools import islice
 
 from syncd.db.queue import QueuedOp
 from syncd.engine.desk import Desk
+from syncd.engine.forgetting import Forgetting
 from syncd.engine.guarding import Guarding
 from syncd.engine.joining import Joining
 from syncd.engine.leftovers import is_leftover, part
@@ -35,11 +36,14 @@ class Decider:
     pending: dict[NodeKey, None] = field(default_factory=dict)
     look_again: Callable[[NodeKey], None] = lambda key: None
     joined: Callable[[NodeKey], None] = lambda key: None
+    quiet: bool = True  # nothing is being looked at
     ways: dict[NodeKey, bool] = field(default_factory=dict)  # directories that L and R have by different ways
     joining: Joining = field(init=False)
+    forgetting: Forgetting = field(init=False)
 
     def __post_init__(self) -> None:
         self.joining = Joining(self.desk)
+        self.forgetting = Forgetting(self.desk)
 
     def context(self) -> Context:
         """Return what the planner may know of this device and moment."""
@@ -76,6 +80,7 @@ class Decider:
     def drop_all(self) -> None:
         """Forget what was to be planned: it will be found by its disagreement, its op, or for being gone everywhere."""
         self.pending.clear()
+        self.forgetting.clear()
         self.desk.dirty.clear()
         self.desk.below.clear()
         self.seen.clear()
@@ -121,6 +126,7 @@ class Decider:
         self._store(node, leaving or plan(nodes, key, context))
         if node.kind is Kind.DIRECTORY:
             self.ways.clear()
+            self.forgetting.planned(key)
 
     def _parted(self, node: Node) -> bool:
         """Whether L and R lead to the node by different ways; that to a directory is found once for all in it."""
@@ -232,7 +238,8 @@ class Decider:
                     self.desk.touch_children(tree, node.id)
         if planned.forget:
             queue.drop(node.id)
-            self._forget(node)
+            if self.forgetting.may_go(node, quiet=self.quiet):
+                self._forget(node)
         elif planned.op is None:
             if live is not None:
                 queue.drop(node.id)

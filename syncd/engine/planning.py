@@ -58,6 +58,8 @@ class Planning:
         """Whether there is something to do in the next step already."""
         if self.left or self.guarding.busy or self.desk.dirty or self.desk.below or self._linking:
             return True
+        if self.decider.forgetting.due and self.looks.quiet:
+            return True
         # The backlog waits for the step after the one that completed the first walk or pull, and nobody else calls it.
         return (self.backlog >= 0 or (self.copy_read and self.pulls.caught_up)) and self.allowed
 
@@ -68,6 +70,9 @@ class Planning:
     def work(self) -> None:
         """Plan what was touched; after a start, or a time when nothing could be planned, all that disagrees (P9)."""
         self._link()
+        self.decider.quiet = self.looks.quiet
+        if self.decider.quiet:
+            self.decider.forgetting.give_back()
         if not self.allowed:
             self.decider.drop_all()  # a first link may touch a million nodes: the database remembers them
             self.guarding.interrupt()

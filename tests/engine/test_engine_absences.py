@@ -204,3 +204,24 @@ def test_p7_nothing_is_uploaded_before_the_first_listing_is_over(
     world.settle()
     assert not [mutation for mutation in ann.wire.commits if isinstance(mutation, Create)]
     assert ann.wire.sent == ann.wire.fetched == 0
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["it runs on", "it is killed"])
+def test_p2_a_file_deleted_in_a_folder_that_moved_does_not_come_back(two: World, restart: bool) -> None:
+    """Of the move only the old place had been seen: the row was forgotten, and the file found at the new one was new."""
+    ann, bob = two.devices
+    for name in ("d/f", "d/kept", "z/other"):
+        ann.write(name, name)
+    two.settle()
+    ann.remove("d/f")
+    ann.wait()
+    bob.path("d").rename(bob.path("z/e"))
+    bob.step([Hints((((), "d"),))])
+    for _ in range(30):
+        bob.time.ahead += 0.03  # in all less than deletes rest
+        bob.one()
+    if restart:
+        bob.crash()
+        bob.start()
+    two.settle()
+    assert sorted(ann.tree()) == sorted(bob.tree()) == ["z", "z/e", "z/e/kept", "z/other"]

@@ -413,4 +413,22 @@ BUGS: Final = (
         "        for node in nodes.at(Tree.REMOTE, place.parent, place.name):",
         ("tests/sim/test_sim_unreadable.py",),
     ),
+    Bug(
+        "a row is forgotten before its folder is found",
+        "What was deleted in a folder that moves is forgotten while only the old place was seen: it comes back as new.",
+        "P2",
+        "syncd/engine/decide.py",
+        "            if self.forgetting.may_go(node, quiet=self.quiet):",
+        "            if True:",
+        ("tests/engine/test_engine_absences.py",),
+    ),
+    Bug(
+        "a folder that was found is looked into too late",
+        "Rows kept for a folder are forgotten as soon as it is found, before what is in it is.",
+        "P2",
+        "syncd/engine/forgetting.py",
+        "        if node.id in self.kept and not quiet:",
+        "        if False:",
+        ("tests/engine/test_engine_absences.py",),
+    ),
 )
