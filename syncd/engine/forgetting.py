@@ -20,22 +20,21 @@ class Forgetting:
 
     desk: Desk
     kept: set[NodeKey] = field(default_factory=set)
-    open: set[NodeKey] = field(
-        default_factory=set
-    )  # folders that L lacks and the remote has still, and rows are kept for
-    due: bool = False  # such a folder came back, or went, since rows were last given back
+    open: set[NodeKey] = field(default_factory=set)  # folders they are kept for: L lacks them, the remote does not
+    due: bool = False  # such a folder came back, or went, or rows wait for what is being looked at
 
     def may_go(self, node: Node, *, quiet: bool) -> bool:
         """Return whether the row may be forgotten now. *quiet*: nothing is being looked at."""
         above = self._open_above(node)
         if above is not None:
-            self.kept.add(node.id)
             self.open.add(above)
-            return False
-        if node.id in self.kept and not quiet:
-            return False  # the folder was found, and what is in it was not looked at yet
-        self.kept.discard(node.id)
-        return True
+        elif quiet or not isinstance(node.synced, Present):
+            self.kept.discard(node.id)
+            return True
+        else:
+            self.due = True  # the folder may be found already, and what is in it not looked at yet
+        self.kept.add(node.id)
+        return False
 
     def planned(self, key: NodeKey) -> None:
         """A folder was planned: its fate may be clear."""

@@ -10,7 +10,7 @@ from syncd.engine import pulls, receive
 from syncd.engine.intake import ROWS_A_STEP
 from syncd.model.job import Job, LookJob, PollJob
 from syncd.model.node import Absent, Tree
-from syncd.model.observation import Ask, Hints, Verb
+from syncd.model.observation import Ask, Hints, PollEnded, Verb
 from syncd.model.path import ROOT
 from syncd.model.remote import Create, Delete
 from tests.engine.world import Device, World
@@ -208,7 +208,7 @@ def test_p7_nothing_is_uploaded_before_the_first_listing_is_over(
 
 @pytest.mark.parametrize("restart", [False, True], ids=["it runs on", "it is killed"])
 def test_p2_a_file_deleted_in_a_folder_that_moved_does_not_come_back(two: World, restart: bool) -> None:
-    """Of the move only the old place had been seen: the row was forgotten, and the file found at the new one was new."""
+    """Of the move only the old place had been seen: the row was forgotten, and the file at the new one was new."""
     ann, bob = two.devices
     for name in ("d/f", "d/kept", "z/other"):
         ann.write(name, name)
@@ -223,5 +223,31 @@ def test_p2_a_file_deleted_in_a_folder_that_moved_does_not_come_back(two: World,
     if restart:
         bob.crash()
         bob.start()
+    two.settle()
+    assert sorted(ann.tree()) == sorted(bob.tree()) == ["z", "z/e", "z/e/kept", "z/other"]
+
+
+def test_p2_a_file_deleted_in_a_folder_found_elsewhere_and_not_yet_looked_into_does_not_come_back(two: World) -> None:
+    ann, bob = two.devices
+    for name in ("d/f", "d/kept", "z/other"):
+        ann.write(name, name)
+    two.settle()
+    bob.path("d").rename(bob.path("z/e"))
+    for directory, name, there in ((), "d", False), (("z",), "e", True):
+        bob.step([Hints(((directory, name),))])
+        while (bob.db.nodes.find(Tree.LOCAL, (*directory, name)) is not None) is not there:
+            bob.time.ahead += 0.03
+            bob.one()
+    ann.remove("d/f")
+    ann.wait()
+    poll = next(job for job in bob.jobs if isinstance(job, PollJob))
+    bob.jobs.remove(poll)
+    inside = [job for job in bob.jobs if isinstance(job, LookJob)]
+    assert inside, "what is in it is still to be looked at"
+    bob.jobs = deque(job for job in bob.jobs if job not in inside)
+    bob.step([PollEnded(poll, changed=True)])
+    while bob.one():
+        pass
+    bob.jobs.extend(inside)
     two.settle()
     assert sorted(ann.tree()) == sorted(bob.tree()) == ["z", "z/e", "z/e/kept", "z/other"]
