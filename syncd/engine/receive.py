@@ -84,7 +84,8 @@ class RemoteIntake:
     def own_change(self, key: NodeKey, op_id: int, version: Version) -> None:
         """Note what an op of ours did: the feed must tell it as well."""
         if op_id in self.exempt:
-            self._heard(version.position)
+            if not self.any_position:  # or nobody knows in which history that was
+                self._heard(version.position)
         elif version.position > 0:
             self.untold[key] = (version, self.asked)
             self.desk.db.meta.set(UNTOLD, "yes")

@@ -13,7 +13,7 @@ from syncd.engine.receive import EPOCH
 from syncd.hub.core import Hub
 from syncd.model.errors import HistoryChanged
 from syncd.model.job import ApplyJob, LookJob, PollJob, ProveJob, PullJob, RecoverJob, SendJob, SweepJob
-from syncd.model.node import Absent, Present, Reason, Tree
+from syncd.model.node import Absent, Present, Reason, Tree, Version
 from syncd.model.observation import Ask, Hints, JobFailed, Message, PullFailed, PullFault, Verb
 from syncd.model.op import Op, OpState, OpType, Wait, WaitKind
 from tests.engine.world import Device, Luck, World
@@ -546,3 +546,32 @@ def test_p1_a_listing_that_does_not_show_what_was_known_is_of_another_history(
     world.time.ahead += 86_400.0
     world.settle(expect=None)
     assert bob.read(name) == ann.read(name) == "second"
+
+
+def test_p2_a_result_of_another_history_is_not_what_the_feed_has_told(two: World) -> None:
+    """It ended while positions started anew: what was done later at smaller ones, and lost with the hub's next way
+    back, counted as told, and a restart forgot to doubt it."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    two.hub.close()
+    shutil.copytree(two.base / "hub", two.base / "backup")
+    two.hub = Hub.open(two.base / "hub", two.time, Luck(5))
+    for device in two.devices:
+        device.wire._remote = two.hub.authenticate(device.enrolled.token)
+    remote, key = ann.engine.remote, ann.db.nodes.find(Tree.REMOTE, ("a",))
+    assert key is not None
+    with ann.db.transaction():
+        ann.engine.pulls._list_history("as after a restore")
+        remote.exempt = frozenset({99})  # an op that ran when the last listing ended, and ends now
+        remote.own_change(key, 99, Version(40, "of the former history"))
+    ann.wait()
+    ann.write("b", "second")
+    ann.wait()
+    ann.crash()
+    reopen_older(two)
+    bob.write("by bob", "1")
+    bob.wait()
+    ann.start()
+    two.settle()
+    assert ann.read("b") == bob.read("b") == "second"

@@ -431,4 +431,13 @@ BUGS: Final = (
         "        elif True:",
         ("tests/engine/test_engine_absences.py",),
     ),
+    Bug(
+        "a result of another history counts as told",
+        "An op that ends while positions start anew raises the position up to which the feed has told.",
+        "P2",
+        "syncd/engine/receive.py",
+        "            if not self.any_position:  # or nobody knows in which history that was",
+        "            if True:",
+        ("tests/engine/test_engine_storm_findings.py", "-k", "test_p2_a_result_of_another_history"),
+    ),
 )
