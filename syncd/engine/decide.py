@@ -13,9 +13,9 @@ from syncd.engine.leftovers import is_leftover, part
 from syncd.model.conflict import ConflictKind
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpState, OpType
-from syncd.model.path import ROOT, NodeKey
+from syncd.model.path import ROOT, NodeKey, RelPath
 from syncd.observe.ignore import Rules
-from syncd.plan.excluded import arrives_from_exclusion, parted, plan_excluded, stays_apart
+from syncd.plan.excluded import arrives_from_exclusion, stays_apart
 from syncd.plan.order import touch
 from syncd.plan.planner import join, plan
 from syncd.plan.world import Context, NodePlan
@@ -37,7 +37,7 @@ class Decider:
     look_again: Callable[[NodeKey], None] = lambda key: None
     joined: Callable[[NodeKey], None] = lambda key: None
     quiet: bool = True  # nothing is being looked at
-    ways: dict[NodeKey, bool] = field(default_factory=dict)  # directories that L and R have by different ways
+    folders: dict[NodeKey, RelPath | None] = field(default_factory=dict)  # paths in R, which stands still for a step
     joining: Joining = field(init=False)
     forgetting: Forgetting = field(init=False)
 
@@ -55,6 +55,7 @@ class Decider:
             executable_bit=traits.executable_bit,
             symlinks=traits.symlinks,
             running=self.desk.running.__contains__,
+            excluded=self._excluded,
         )
 
     def work(self) -> bool:
@@ -63,7 +64,7 @@ class Decider:
         if self.desk.dirty or self.desk.below:
             return True  # a folder is planned once for all that changed in it, not once for every part of that
         context = self.context()
-        self.ways.clear()
+        self.folders.clear()
         for _ in range(PLANS_A_STEP):
             if not self.pending or not self.desk.room or self.joining.pair is not None:
                 break
@@ -109,7 +110,7 @@ class Decider:
             part(nodes, node)  # the remote has it again
             node = nodes.node(key)
         joined = join(nodes, key)
-        if joined is not None and stays_apart(nodes, joined, context, self._excluded):
+        if joined is not None and stays_apart(nodes, joined, context):
             joined = None
         if joined is not None and joined.keep not in self.desk.running and joined.drop not in self.desk.running:
             if not self._join(joined.keep, joined.drop):
@@ -119,25 +120,12 @@ class Decider:
             node = nodes.node(key)
         if node is None:
             return
-        if self._exclude(node) or self._include(node):
+        if self._exclude(node) or self._include(node, context):
             node = nodes.node(key)
             assert node is not None
-        leaving = plan_excluded(nodes, key, context, self._excluded) if self._parted(node) else None
-        self._store(node, leaving or plan(nodes, key, context))
+        self._store(node, plan(nodes, key, context))
         if node.kind is Kind.DIRECTORY:
-            self.ways.clear()
             self.forgetting.planned(key)
-
-    def _parted(self, node: Node) -> bool:
-        """Whether L and R lead to the node by different ways; that to a directory is found once for all in it."""
-        here, there = place_of(node.local), place_of(node.remote)
-        if here is None or here != there:
-            return True
-        known = self.ways.get(here.parent)
-        if known is None:
-            parent = self.desk.db.nodes.node(here.parent)
-            known = self.ways[here.parent] = parent is None or parted(self.desk.db.nodes, parent)
-        return known
 
     def _join(self, keep: NodeKey, drop: NodeKey) -> bool:
         self.desk.db.queue.drop(drop)
@@ -167,26 +155,33 @@ class Decider:
         """Ignore rules hold both ways: what they name at the remote is not brought here (S is kept)."""
         if not isinstance(node.remote, Present) or not isinstance(node.local, Absent):
             return False
-        path = self.desk.db.nodes.path(Tree.REMOTE, node.id)
-        if path is None or not self.rules.ignored(path, node.kind is Kind.DIRECTORY):
+        if not self._excluded(Tree.REMOTE, node):
             return False
         self.desk.db.nodes.set_local(node.id, Unknown(Reason.IGNORED), None)
         self.desk.touch(node.id)  # directories that wait to be removed with it stay for it now
         return True
 
-    def _excluded(self, tree: Tree, key: NodeKey) -> bool:
+    def _excluded(self, tree: Tree, node: Node) -> bool:
         """Whether the path a tree has for the node is excluded here."""
-        nodes = self.desk.db.nodes
-        path, node = nodes.path(tree, key), nodes.node(key)
-        return path is not None and node is not None and self.rules.ignored(path, node.kind is Kind.DIRECTORY)
+        place = place_of(node.state(tree))
+        if place is None:
+            return False
+        above = self._folder(place.parent) if tree is Tree.REMOTE else self.desk.db.nodes.path(tree, place.parent)
+        return above is not None and self.rules.within(above).ignored(place.name, node.kind is Kind.DIRECTORY)
 
-    def _include(self, node: Node) -> bool:
+    def _folder(self, key: NodeKey) -> RelPath | None:
+        """The path of a directory in R; nearly every plan asks for it, and it is found once for all in it."""
+        if key not in self.folders:
+            self.folders[key] = self.desk.db.nodes.path(Tree.REMOTE, key)
+        return self.folders[key]
+
+    def _include(self, node: Node, context: Context) -> bool:
         """What was excluded, and is at the remote where nothing excludes it, is brought here from there.
 
         What is excluded here stays where it is: it is nobody's copy any more, like everything else that is ignored.
         """
         ignored = isinstance(node.local, Unknown) and node.local.reason is Reason.IGNORED
-        if not ignored or not arrives_from_exclusion(self.desk.db.nodes, node, self._excluded):
+        if not ignored or not arrives_from_exclusion(self.desk.db.nodes, node, context):
             return False
         for key in reversed(self._below(node)):
             # Before the directory above it, or it would look like something that was removed from there.

@@ -22,6 +22,17 @@ def local_executable(node: Node, context: Context) -> bool:
     return synced.executable if isinstance(synced, Present) else local.executable
 
 
+def edited_here(node: Node, context: Context) -> bool:
+    """Return whether L has a content or executable bit that neither S nor R has."""
+    remote, local = node.remote, node.local
+    assert isinstance(local, Present)
+    known = [state for state in (node.synced, remote) if isinstance(state, Present)]
+    if all(state.hash != local.hash for state in known):
+        return True
+    bit = local_executable(node, context)
+    return node.kind is Kind.FILE and all(state.executable != bit for state in known)
+
+
 def executable_here(node: Node, context: Context) -> bool | None:
     """Return the bit that must still be on the disk when this file is overwritten or deleted; None: none to keep."""
     local = node.local

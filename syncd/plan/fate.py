@@ -1,12 +1,14 @@
 """Who survives and where: the place every node will have once both sides agree. Reads trees; never plans an op.
 
 An edit beats a delete (P7): a file survives when the side that still has it changed it. A directory survives only as
-far as something in it does. Walks are loops, not recursion: the depth of a remote's tree is not to be trusted (P10).
+far as something in it does. A place at the remote that is excluded here (rules may differ between devices for a while)
+is not followed: what both sides moved stays where it is here, and what the remote alone moved leaves this device.
+Walks are loops, not recursion: the depth of a remote's tree is not to be trusted (P10).
 """
 
 from syncd.model.node import Absent, Kind, Node, Place, Present, Tree, Unknown
 from syncd.model.path import ROOT, NodeKey
-from syncd.plan.world import Trees
+from syncd.plan.world import Context, Trees
 
 
 def same_field_values(a: Present, b: Present, *, executable: bool = True) -> bool:
@@ -28,9 +30,10 @@ def is_unknown(node: Node) -> bool:
 class Fate:
     """Survival and target places, remembered for as long as the trees stand still (one call of the planner)."""
 
-    def __init__(self, trees: Trees, executable_bit: bool) -> None:
+    def __init__(self, trees: Trees, context: Context) -> None:
         self._trees = trees
-        self._executable_bit = executable_bit
+        self._executable_bit = context.executable_bit
+        self._excluded = context.excluded
         self._survives: dict[NodeKey, bool] = {}
         self._taken: dict[NodeKey, bool] = {}
 
@@ -50,7 +53,35 @@ class Fate:
         if self.taken_back(node):
             assert isinstance(node.remote, Present)
             return node.remote.place
-        return _wanted(node)
+        return self._wanted(node)
+
+    def leaves(self, node: Node) -> bool:
+        """Return whether the remote took a node that is here to a place that is excluded here: by a move of its own, or
+        by that of the nearest directory above it that was moved. It is to leave this device; the remote keeps it.
+
+        Where a directory above is to be taken elsewhere at the remote, that comes first: nothing is excluded then.
+        """
+        if not isinstance(node.local, Present) or not isinstance(node.remote, Present):
+            return False
+        if not self._excluded(Tree.REMOTE, node) or self._excluded(Tree.LOCAL, node):
+            return False  # with both excluded the next look says so of L
+        taken = False
+        seen: set[NodeKey] = set()
+        at: Node | None = node
+        while at is not None and at.id != ROOT and at.id not in seen:
+            seen.add(at.id)
+            remote, local = at.remote, at.local
+            if not isinstance(remote, Present):
+                return False
+            if not isinstance(local, Present):
+                if not taken:
+                    return False
+            elif local.place != remote.place:
+                if self.target(at) != remote.place or not (taken or self._excluded(Tree.REMOTE, at)):
+                    return False
+                taken = True
+            at = self._trees.node(remote.place.parent)
+        return taken and at is not None and at.id == ROOT
 
     def taken_back(self, node: Node) -> bool:
         """Return whether the local move of this directory closes a cycle with the remote's moves.
@@ -58,7 +89,7 @@ class Fate:
         Then it is undone here first; the remote's order wins. Every such cycle holds a local move, because the
         remote's tree by itself has none.
         """
-        if node.kind is not Kind.DIRECTORY or not _moved_here_only(node):
+        if node.kind is not Kind.DIRECTORY or not self._stays(node):
             return False
         known = self._taken.get(node.id)
         if known is None:
@@ -97,7 +128,7 @@ class Fate:
                 if verdict is None:
                     stack.append(child)
                 elif verdict:
-                    place = _wanted(child) if not self.taken_back(child) else _remote_place(child)
+                    place = self._wanted(child) if not self.taken_back(child) else _remote_place(child)
                     if place is not None and place.parent == top.id:
                         return True
         for key in visited:
@@ -113,34 +144,38 @@ class Fate:
             while at is not None and at.id != ROOT and at.id not in index:
                 index[at.id] = len(path)
                 path.append(at)
-                place = _remote_place(at) if at.id in taken else _wanted(at)
+                place = _remote_place(at) if at.id in taken else self._wanted(at)
                 at = None if place is None else self._trees.node(place.parent)
             if at is None or at.id == ROOT:
                 return node.id in taken
             # Taking moves back can close another cycle with a further local move, so the walk is repeated.
-            fresh = [n.id for n in path[index[at.id] :] if n.id not in taken and _moved_here_only(n)]
+            fresh = [n.id for n in path[index[at.id] :] if n.id not in taken and self._stays(n)]
             if not fresh:
                 return node.id in taken
             taken.update(fresh)
 
+    def _wanted(self, node: Node) -> Place | None:
+        """Return the target place before cycles are looked for."""
+        remote, local = node.remote, node.local
+        if isinstance(local, Present) and (not isinstance(remote, Present) or self._stays(node)):
+            return local.place
+        return remote.place if isinstance(remote, Present) else None
 
-def _moved_here_only(node: Node) -> bool:
-    remote, local = node.remote, node.local
-    return (
-        isinstance(remote, Present)
-        and isinstance(local, Present)
-        and not moved_there(node)
-        and local.place != remote.place
-    )
+    def _stays(self, node: Node) -> bool:
+        """Return whether the node has another place here than at the remote, and that is to be its place.
+
+        The side that moved it says where; where both did, the remote, unless its place cannot be followed for being
+        excluded here: a person just chose the other.
+        """
+        remote, local, synced = node.remote, node.local, node.synced
+        if not isinstance(remote, Present) or not isinstance(local, Present) or remote.place == local.place:
+            return False
+        if not moved_there(node):
+            return True
+        if isinstance(synced, Present) and local.place == synced.place:
+            return False
+        return self._excluded(Tree.REMOTE, node) and not self._excluded(Tree.LOCAL, node)
 
 
 def _remote_place(node: Node) -> Place | None:
     return None if isinstance(node.remote, Absent) else node.remote.place
-
-
-def _wanted(node: Node) -> Place | None:
-    """Return the target place before cycles are looked for: the side that moved it, and the remote when both did."""
-    remote, local = node.remote, node.local
-    if isinstance(remote, Present):
-        return local.place if isinstance(local, Present) and not moved_there(node) else remote.place
-    return local.place if isinstance(local, Present) else None

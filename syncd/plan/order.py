@@ -35,7 +35,7 @@ class Order:
         if op is None or op.type not in MOVES or not op.waits:
             return op
         if op.type is OpType.LOCAL_MOVE and self._places.is_in_what_goes(node) and self._waits_for_held(node.id):
-            return self._places.goes(node)
+            return self._places.leave(node)  # it cannot move out, and comes again where it belongs
         knot = self._knot(node.id)
         if len(knot) < 2:
             return op

@@ -10,7 +10,7 @@ from syncd.model.conflict import ConflictKind
 from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, Side, Wait, WaitKind
 from syncd.model.path import ROOT, NodeKey, fold, name_fault
-from syncd.plan.content import download_new, executable_here, free_name, local_executable, recorded, upload_new
+from syncd.plan.content import download_new, edited_here, executable_here, free_name, upload_new
 from syncd.plan.fate import Fate, is_unknown
 from syncd.plan.world import Context, Trees
 
@@ -116,10 +116,11 @@ class Places:
         )
 
     def _bring(self, node: Node, remote: Present, local: Present) -> Op | None:
-        """Take the local node where the remote has it; or off this disk, where that is in what gives way to a twin."""
+        """Take the local node where the remote has it; or off this disk, where that is excluded here, or in what gives
+        way to a twin."""
         place = remote.place
-        if self._giving_way(node):
-            return self._give_way(node, remote, local)
+        if self._giving_way(node) or self._fate.leaves(node):
+            return self.leave(node)
         if local.place == place:
             return None
         waits = self._waits_here(node, place) or self._giving_way(self._trees.node(place.parent))
@@ -136,19 +137,11 @@ class Places:
             return False
         return bool(self._giving_way(self._trees.node(node.local.place.parent)))
 
-    def goes(self, node: Node) -> Op | None:
-        """What cannot move out of a directory that gives way goes with it, and comes again where it belongs."""
-        assert isinstance(node.remote, Present)
+    def leave(self, node: Node) -> Op | None:
+        """What the remote keeps leaves this disk for the trash, a directory after all that is in it. An edit made here
+        travels first (P7)."""
         assert isinstance(node.local, Present)
-        return self._give_way(node, node.remote, node.local)
-
-    def _give_way(self, node: Node, remote: Present, local: Present) -> Op | None:
-        """A twin with a smaller id came: what the remote has just so leaves this disk for the trash, a directory after
-        all that is in it, and is held afterwards."""
-        marked = node.kind is Kind.FILE and local_executable(node, self._context) != remote.executable
-        if local.hash != remote.hash or marked or recorded(node, self._context) is not None:
-            return None
-        return self._delete_here(node, local)
+        return None if edited_here(node, self._context) else self._delete_here(node, node.local)
 
     def _giving_way(self, node: Node | None) -> tuple[Wait, ...]:
         """Return what to wait for before anything may be brought into a directory, if it or one above it gives way to
@@ -189,22 +182,6 @@ class Places:
             parents = dict.fromkeys((local.place.parent, remote.place.parent))
             above += [self._trees.node(parent) for parent in parents]
         return waits
-
-    # --- the remote's place is excluded here ---------------------------------------------------------------------
-
-    def stay(self, node: Node) -> Op:
-        """Have the remote take the node to the place it has here."""
-        local = node.local
-        assert isinstance(local, Present)
-        waits = self._waits_there(node, local.place)
-        return (
-            self.set_aside(node, local, waits) if isinstance(waits, Node) else self.move_there(node, local.place, waits)
-        )
-
-    def leave(self, node: Node) -> Op:
-        """Take the local node into the trash; the remote keeps it."""
-        assert isinstance(node.local, Present)
-        return self._delete_here(node, node.local)
 
     # --- one side has it ----------------------------------------------------------------------------------------
 

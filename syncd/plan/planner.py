@@ -21,9 +21,9 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
     node = trees.node(key)
     if node is None or key == ROOT or context.running(key):
         return NOTHING
-    if context.case_sensitive and _in_sync(node):
+    if context.case_sensitive and _in_sync(node) and not context.excluded(Tree.REMOTE, node):
         return NOTHING  # what most plans come to; where twins are, a neighbour may have something against it
-    fate = Fate(trees, context.executable_bit)
+    fate = Fate(trees, context)
     places = Places(trees, context, fate)
     if isinstance(node.local, Unknown):
         return _make_way(trees, node, context, places) or _release(node, node.local, places)

@@ -51,7 +51,8 @@ class Trees(Protocol):
 class Context:
     """This device as far as planning goes. *now* is seconds since the epoch; the rest are the root's traits.
 
-    *running* tells whether a node has an op at work: such a node is not planned, and not swapped with."""
+    *running* tells whether a node has an op at work: such a node is not planned, and not swapped with. *excluded* tells
+    whether the path that a tree has for a node is excluded on this device; the rules are the caller's."""
 
     device: str
     now: float
@@ -59,6 +60,7 @@ class Context:
     executable_bit: bool
     symlinks: bool
     running: Callable[[NodeKey], bool]
+    excluded: Callable[[Tree, Node], bool]
 
 
 @dataclass(frozen=True, slots=True)

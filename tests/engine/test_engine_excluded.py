@@ -184,6 +184,63 @@ def test_p2_what_both_moved_stays_where_it_is_synced(two: World) -> None:
     assert not trashed(ann)
 
 
+@pytest.mark.parametrize("moved", ["a", "b"], ids=["a file", "a folder"])
+def test_p2_a_folder_that_was_deleted_there_survives_for_what_stays_in_it(two: World, moved: str) -> None:
+    """What both moved stays in it, as much as what only we moved there: the two waited for each other, for good."""
+    ann, bob = two.devices
+    ann.write("b/w", "in a folder")
+    two.settle()
+    ignores(ann, "/q/\n")
+    move(ann, moved, f"d/e/{moved}")
+    looks(ann)
+    move(bob, moved, f"q/{moved}")
+    bob.path("d/e/y").unlink()
+    bob.path("d/e").rmdir()
+    bob.wait()
+    online(ann)
+    two.settle_all(expect=0)
+    for device in (ann, bob):
+        assert device.path(f"d/e/{moved}").exists()
+        assert not device.path("d/e/y").exists()
+    assert trashed(ann) == {"d/e/y"}
+
+
+def test_p2_what_both_moved_in_a_folder_that_stays_is_where_the_remote_has_it_in_there(two: World) -> None:
+    ann, bob = two.devices
+    ignores(ann, "/q/\n")
+    move(ann, "d", "ann's d")
+    looks(ann)
+    move(bob, "d/x", "d/renamed")
+    move(bob, "d", "q/d")
+    bob.wait()
+    online(ann)
+    two.settle_all(expect=0)
+    for device in (ann, bob):
+        assert device.read("ann's d/renamed") == "content of d/x"
+    assert not trashed(ann)
+
+
+def test_p2_what_stays_in_a_folder_that_the_remote_moved_into_it_leaves_with_that(two: World) -> None:
+    """The hub was asked to move a folder into itself, again and again."""
+    ann, bob = two.devices
+    bob.write("b/w", "in a folder")
+    bob.wait()
+    two.settle_all(expect=0)
+    ignores(ann, "/q/\n")
+    move(ann, "d", "b/d")
+    looks(ann)
+    move(bob, "d", "q/d")
+    move(bob, "b", "q/d/b")
+    bob.wait()
+    online(ann)
+    assert trashed(ann) == {"b", "b/w", "b/d", "b/d/e", "b/d/e/y", "b/d/x"}
+    two.settle_all(expect=0)
+    assert bob.read("q/d/b/w") == "in a folder"
+    ann.write(".syncignore", "nothing\n")
+    two.settle_all(expect=0)
+    assert ann.tree() == bob.tree()
+
+
 def test_p2_a_folder_moved_away_from_new_rules_takes_all_in_it_along(two: World) -> None:
     """Its place at the remote is ignored from now on: that is no move of the remote's."""
     ann, bob = two.devices

@@ -11,6 +11,7 @@ from syncd.plan.world import Context
 from tests.exhaustive.values import Broken
 from tests.exhaustive.values import Rows as Rowset
 from tests.property.rows import Rows
+from tests.property.world import nothing_excluded
 
 NAMES = ("pc1", "pc2")
 NOW = 1_700_000_000.0
@@ -38,7 +39,7 @@ def decide(number: int, rows: Rowset, running: frozenset[int]) -> Decided:
 
 def _decide(number: int, rows: Rowset, running: frozenset[int]) -> Decided:
     trees = Rows(rows)
-    context = Context(NAMES[number], NOW, True, True, True, running.__contains__)
+    context = Context(NAMES[number], NOW, True, True, True, running.__contains__, nothing_excluded)
     for _ in range(100):
         if not _recorded(trees, context, running):
             break

@@ -122,9 +122,9 @@ BUGS: Final = (
         "Ignore rules hold for what is new: what was in sync is deleted with the rest.",
         "P7",
         "syncd/engine/decide.py",
-        "or not isinstance(node.local, Absent):\n            return False\n        path",
+        "or not isinstance(node.local, Absent):\n            return False\n        if not self._excluded",
         "or not isinstance(node.local, Absent) or isinstance(node.synced, Present):\n"
-        "            return False\n        path",
+        "            return False\n        if not self._excluded",
         ("tests/engine/test_engine_ignored_later.py",),
     ),
     Bug(
@@ -400,7 +400,7 @@ BUGS: Final = (
         "Ignore rules hold for what is here, not for what the remote has.",
         "P2",
         "syncd/engine/decide.py",
-        "        if path is None or not self.rules.ignored(path, node.kind is Kind.DIRECTORY):",
+        "        if not self._excluded(Tree.REMOTE, node):",
         "        if True:",
         (*TWO, "tests/engine/test_engine_ignored_later.py"),
     ),

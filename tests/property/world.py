@@ -1,7 +1,7 @@
 """A model of hub, disk and engine around rows: ``apply`` carries an op out with the exact preconditions of the real
 executors, and refuses (``Stale``) what no longer holds. What may never happen, whatever was planned, it asserts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from syncd.model.conflict import is_conflicted_copy
@@ -38,6 +38,10 @@ def heard_of_copies(rows: Iterable[Node]) -> set[bytes | None]:
     return {s.hash for s in states if isinstance(s, Present) and is_conflicted_copy(s.place.name)}
 
 
+def nothing_excluded(_tree: Tree, _node: Node) -> bool:
+    return False
+
+
 class World(Rows):
     """R and L are the hub and the disk; S is what the engine records."""
 
@@ -54,6 +58,7 @@ class World(Rows):
         self.first_id = 0
         self.device = "laptop"
         self.running: set[int] = set()
+        self.excluded: Callable[[Tree, Node], bool] = nothing_excluded
         self.conflicts: list[object] = []
         self.asides: list[Aside] = []
         self.holds: dict[int, str] = {}
@@ -77,6 +82,7 @@ class World(Rows):
             self.executable_bit,
             self.symlinks,
             self.running.__contains__,
+            self.excluded,
         )
 
     # --- recording -----------------------------------------------------------------------------------------------
