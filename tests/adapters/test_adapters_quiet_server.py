@@ -1,5 +1,6 @@
 """The quiet server by itself: unix sockets, pipelined requests, no tick."""
 
+import signal
 import socket
 import threading
 
@@ -90,3 +91,30 @@ def test_a_stop_before_the_start_is_a_stop():
     listener = socket.create_server(("127.0.0.1", 0))
     server.serve_forever([listener])
     assert listener.fileno() == -1
+
+
+def test_a_signal_that_another_thread_gets_stops_it():
+    """As one that comes just before the main thread falls asleep: it interrupts nothing."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    done, up = threading.Event(), threading.Event()
+    other = threading.Thread(target=done.wait, daemon=True)
+    other.start()
+
+    helped = []
+
+    def later():
+        assert up.wait(10)
+        signal.pthread_kill(other.ident, signal.SIGTERM)
+        if not stopped.wait(10):
+            helped.append("it slept on")
+            server.stop()  # or the test would never end
+
+    server, stopped = QuietServer(echo, on_ready=up.set), threading.Event()
+    killer = threading.Thread(target=later)
+    killer.start()
+    server.serve_forever([socket.create_server(("127.0.0.1", 0))])
+    stopped.set()
+    killer.join()
+    done.set()
+    assert not helped
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

@@ -20,12 +20,12 @@ BUGS: Final[tuple[Bug, ...]] = (
         ("tests/engine/test_engine_dispatch.py",),
     ),
     Bug(
-        "a signal takes the lock of who waits for it",
-        "The flag of a clean stop wakes by an ordinary queue: a SIGTERM on the way into its wait hangs the daemon.",
+        "a signal wakes only who is interrupted",
+        "The flag of a clean stop wakes only who is interrupted: a SIGTERM just before it sleeps hangs the daemon.",
         "P4",
         "syncd/service/stopping.py",
-        "        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()",
-        "        self._wake: queue.Queue[None] = queue.Queue()",
+        "    woken = signal.set_wakeup_fd(stopped.descriptor, warn_on_full_buffer=False)",
+        "    woken = -1",
         ("tests/service/test_service_stopping.py",),
     ),
     Bug(

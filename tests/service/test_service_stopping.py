@@ -72,6 +72,22 @@ def test_a_signal_at_any_step_into_the_wait_ends_it() -> None:
     pytest.fail("the wait has more steps than were tried")
 
 
+def test_a_signal_that_another_thread_gets_ends_it() -> None:
+    """As one that comes just before the main thread falls asleep: it interrupts nothing."""
+    done = threading.Event()
+    other = threading.Thread(target=done.wait, daemon=True)
+    other.start()
+    assert other.ident is not None
+    with stop_signals() as stopped, no_longer_than(10.0):
+        later = threading.Timer(0.2, signal.pthread_kill, (other.ident, signal.SIGTERM))
+        later.start()
+        stopped.wait()
+        assert stopped.is_set()
+    later.join()
+    done.set()
+    other.join()
+
+
 def test_a_signal_before_the_wait_is_not_lost() -> None:
     with stop_signals() as stopped, no_longer_than(10.0):
         signal.raise_signal(signal.SIGINT)
@@ -87,6 +103,7 @@ def test_another_thread_may_ask_too() -> None:
         stopped.wait()
     thread.join()
     assert stopped.is_set()
+    stopped.close()
 
 
 def test_the_handlers_of_before_come_back() -> None:
