@@ -61,8 +61,6 @@ class Fate:
 
         Where a directory above is to be taken elsewhere at the remote, that comes first: nothing is excluded then.
         """
-        if not isinstance(node.local, Present) or not isinstance(node.remote, Present):
-            return False
         if not self._excluded(Tree.REMOTE, node) or self._excluded(Tree.LOCAL, node):
             return False  # with both excluded the next look says so of L
         taken = False

@@ -258,6 +258,13 @@ what is in a directory that gives way leaves with it {no case sensitive}
     5 f|4/y v2|4/y v2|4/y v2
     5: local delete 4/y
 
+what is in a directory that gives way and a file beside it were swapped there {no case sensitive}
+    2 f|-|1/a v1|-
+    3 d|1/A d|1/A d|1/A d
+    4 f|3/x v2|1/y v2|3/x v2
+    5 f|1/y v3|3/x v3|1/y v3
+    4: local swap 3/x to 1/y with 5
+
 what was edited in a directory that gives way travels first {no case sensitive}
     2 f|-|1/a v1|-
     3 d|1/A d|1/A d|1/A d
