@@ -48,11 +48,10 @@ def test_p1_late_writes_are_found_soon_however_many_deletes_follow_each_other(ma
     a.write("stays", "here")
     world.settle()
     with b.path("log 1").open("ab", buffering=0) as late:
-        a.remove("log 0")
-        world.settle()
-        b.time.ahead += 3.0
-        a.remove("log 1")
-        world.settle()
+        for gone in ("log 0", "log 1"):
+            a.remove(gone)
+            a.wait()
+            b.wait()
         late.write(b"line 2\n")
     before = b.time.now()
     while b.time.now() < before + 30.0 and not any("conflicted copy" in name for name in b.tree()):

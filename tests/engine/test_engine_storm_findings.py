@@ -575,3 +575,52 @@ def test_p2_a_result_of_another_history_is_not_what_the_feed_has_told(two: World
     ann.start()
     two.settle()
     assert ann.read("b") == bob.read("b") == "second"
+
+
+@pytest.mark.parametrize("name", ["a", "new"], ids=["an edit", "a new file"])
+def test_p1_a_cursor_that_expired_at_a_hub_that_cannot_tell_histories_apart(two: World, name: str) -> None:
+    """Only the listing can tell: of an older version, that it is of another history; of a file that is not in it,
+    nothing, so that it leaves for the trash, and stays there (the remote has no version of it)."""
+    ann, bob = two.devices
+    ann.write("a", "first")
+    two.settle()
+    back_up(two)
+    ann.write(name, "second")
+    two.settle()
+    for device in two.devices:
+        device.crash()
+    reopen_older(two)
+    for device in two.devices:
+        device.start()
+        with device.db.transaction():
+            device.db.meta.delete("cursor")
+    two.settle(expect=None)
+    two.time.ahead += 86_400.0
+    two.settle(expect=None)
+    assert b"second" in ann.everything()
+    if name == "a":
+        assert ann.read("a") == bob.read("a") == "second"
+        bob.write("a", "third")  # the hub has to have it again, or this is stale for ever
+        two.settle(expect=None)
+        assert ann.read("a") == "third"
+
+
+def test_p1_nothing_is_concluded_from_a_listing_of_another_history(make_world: Callable[..., World]) -> None:
+    """It tells an older version of one file, and lacks another one: that leaves nobody's folder."""
+    world = make_world("ann", "bob", settings=EngineSettings(delete_rest=0.0))
+    ann = world.devices[0]
+    ann.write("a", "first")
+    world.settle()
+    back_up(world)
+    ann.write("a", "second")
+    ann.write("new", "new")
+    world.settle()
+    reopen_older(world)
+    with ann.db.transaction():
+        ann.db.meta.delete("cursor")  # as after an expired one, at a hub that cannot tell
+    ann.crash()
+    ann.start()
+    world.settle(expect=None)
+    assert not ann.trash()
+    assert ann.read("a") == "second"
+    assert ann.read("new") == "new"

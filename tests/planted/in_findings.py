@@ -73,15 +73,6 @@ BUGS: Final = (
         IGNORED,
     ),
     Bug(
-        "a listing is believed, however old",
-        "A listing that tells an older state than was known is one of the same history.",
-        "P2",
-        "syncd/engine/pulls.py",
-        "        if self.intake.contradicted:",
-        "        if False:",
-        storm("goes_back"),
-    ),
-    Bug(
         "a look at one hard link asks for the next",
         "Only the first of a file's other names is looked at together with the new one.",
         "P2",
@@ -160,7 +151,7 @@ BUGS: Final = (
         "syncd/engine/receive.py",
         "                self._check_listed()\n",
         "                pass\n",
-        storm("is_of_another_history"),
+        storm("cannot_tell_histories_apart"),
     ),
     Bug(
         "an older version that is listed is passed over",
@@ -169,7 +160,7 @@ BUGS: Final = (
         "syncd/engine/receive.py",
         "            self.contradicted |= listed and (own is None or own == self.before.get(node.id))\n",
         "",
-        storm("is_of_another_history"),
+        storm("cannot_tell_histories_apart"),
     ),
     Bug(
         "what a listing did not show is kept by the remote",
@@ -178,7 +169,7 @@ BUGS: Final = (
         "syncd/execute/trash.py",
         "op.type is not OpType.LOCAL_DELETE or op.base is not None",
         "True",
-        storm("is_of_another_history"),
+        storm("cannot_tell_histories_apart"),
     ),
     Bug(
         "a restart forgets what the feed must tell",
