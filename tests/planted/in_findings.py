@@ -14,6 +14,10 @@ BARRIERS: Final = ("tests/engine/test_engine_barriers.py",)
 MOVED: Final = ("tests/engine/test_engine_recovery_moved.py",)
 
 
+def histories(words: str) -> tuple[str, ...]:
+    return ("tests/engine/test_engine_histories.py", "-k", words)
+
+
 def storm(words: str) -> tuple[str, ...]:
     return (STORM, "-k", words)
 
@@ -124,7 +128,7 @@ BUGS: Final = (
         "syncd/engine/pulls.py",
         "        if self.intake.contradicted or (not pulled.more and self.intake.taken_back()):",
         "        if self.intake.contradicted:",
-        storm("lost_our_last_commit"),
+        histories("lost_our_last_commit"),
     ),
     Bug(
         "any younger change is taken for ours",
@@ -133,7 +137,7 @@ BUGS: Final = (
         "syncd/engine/receive.py",
         "(version == own or (listed and version.position > own.position))",
         "version.position >= own.position",
-        storm("has_anothers_in_its_place"),
+        histories("has_anothers_in_its_place"),
     ),
     Bug(
         "an op that ends late names a merge base that was forgotten",
@@ -142,7 +146,7 @@ BUGS: Final = (
         "syncd/engine/settle.py",
         "            self.remote.settled_late()\n",
         "",
-        storm("however_late"),
+        histories("however_late"),
     ),
     Bug(
         "a listing of another history is believed",
@@ -151,7 +155,7 @@ BUGS: Final = (
         "syncd/engine/receive.py",
         "                self._check_listed()\n",
         "                pass\n",
-        storm("cannot_tell_histories_apart"),
+        histories("cannot_tell_histories_apart"),
     ),
     Bug(
         "an older version that is listed is passed over",
@@ -160,7 +164,7 @@ BUGS: Final = (
         "syncd/engine/receive.py",
         "            self.contradicted |= listed and (own is None or own == self.before.get(node.id))\n",
         "",
-        storm("cannot_tell_histories_apart"),
+        histories("cannot_tell_histories_apart"),
     ),
     Bug(
         "what a listing did not show is kept by the remote",
@@ -169,7 +173,7 @@ BUGS: Final = (
         "syncd/execute/trash.py",
         "op.type is not OpType.LOCAL_DELETE or op.base is not None",
         "True",
-        storm("cannot_tell_histories_apart"),
+        histories("cannot_tell_histories_apart"),
     ),
     Bug(
         "a restart forgets what the feed must tell",
@@ -178,7 +182,7 @@ BUGS: Final = (
         "syncd/engine/core.py",
         "            self.remote.load_untold()\n",
         "",
-        storm("lost_our_last_commit"),
+        histories("lost_our_last_commit"),
     ),
     Bug(
         "an old conversation's answer is believed",
@@ -187,7 +191,7 @@ BUGS: Final = (
         "syncd/engine/pulls.py",
         "            case PullFault.EXPIRED | PullFault.HISTORY if not self._goes_on(failure.job):",
         "            case PullFault.EXPIRED | PullFault.HISTORY if failure.job is None:",
-        storm("old_conversation"),
+        histories("old_conversation"),
     ),
     Bug(
         "a folder under way is a new folder",

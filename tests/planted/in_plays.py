@@ -152,6 +152,6 @@ BUGS: Final[tuple[Bug, ...]] = (
         "syncd/engine/receive.py",
         "            if not self.any_position:  # or nobody knows in which history that was",
         "            if True:",
-        ("tests/engine/test_engine_storm_findings.py", "-k", "test_p2_a_result_of_another_history"),
+        ("tests/engine/test_engine_histories.py", "-k", "test_p2_a_result_of_another_history"),
     ),
 )

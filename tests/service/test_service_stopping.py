@@ -93,6 +93,7 @@ def test_a_signal_before_the_wait_is_not_lost() -> None:
         signal.raise_signal(signal.SIGINT)
         stopped.wait()
         stopped.wait()  # asked once, asked for good
+        assert stopped.is_set()
 
 
 def test_another_thread_may_ask_too() -> None:
