@@ -39,15 +39,17 @@ _UNDECIDED: Final = {
     f" ORDER BY {t.value}_name, id"
     for t, other in ((Tree.REMOTE, "l"), (Tree.LOCAL, "r"))
 }
-_AT: Final = {t: f"{_SELECT} WHERE {t.value}_parent = ? AND {t.value}_name = ? ORDER BY id" for t in Tree}
+# Mostly nothing is there, or a row that was read a moment ago: keys are asked for, and rows by their keys.
+_AT: Final = {t: f"SELECT id FROM node WHERE {t.value}_parent = ? AND {t.value}_name = ? ORDER BY id" for t in Tree}
 # A name that is its own folded form has no fold: most names need no second index entry.
 _AT_FOLDED: Final = {
-    t: f"{_SELECT} WHERE {t.value}_parent = ?1 AND {t.value}_name = ?2 AND {t.value}_fold IS NULL"
-    f" UNION ALL {_SELECT} WHERE {t.value}_parent = ?1 AND {t.value}_fold = ?2 ORDER BY id"
+    t: f"SELECT id FROM node WHERE {t.value}_parent = ?1 AND {t.value}_name = ?2 AND {t.value}_fold IS NULL"
+    f" UNION ALL SELECT id FROM node WHERE {t.value}_parent = ?1 AND {t.value}_fold = ?2 ORDER BY id"
     for t in (Tree.REMOTE, Tree.LOCAL)
 }
 _ANY_CHILD: Final = {t: f"SELECT 1 FROM node WHERE {t.value}_parent = ? LIMIT 1" for t in Tree}
-_BY_INODE: Final = f"{_SELECT} WHERE l_ino = ? AND l_dev = ? ORDER BY l_presence <> 'present', id"
+_BY_NODE_ID: Final = "SELECT id FROM node WHERE node_id = ?"
+_BY_INODE: Final = "SELECT id FROM node WHERE l_ino = ? AND l_dev = ? ORDER BY l_presence <> 'present', id"
 _VANISHED: Final = (
     f"{_SELECT} WHERE l_hash = ? AND l_presence = 'absent' AND kind = ? AND s_presence = 'present' ORDER BY id"
 )
@@ -146,7 +148,8 @@ class Nodes(Structure):
 
     def by_node_id(self, node_id: bytes) -> Node | None:
         """Return the row with the stable id *node_id*, or None."""
-        return self._one(f"{_SELECT} WHERE node_id = ?", (node_id,))
+        row = self._execute(_BY_NODE_ID, (node_id,)).fetchone()
+        return None if row is None else self.node(row[0])
 
     def children(self, tree: Tree, parent: NodeKey) -> list[Node]:
         """Return what *tree* has in directory *parent*, present or unknown with a place, by name and key."""
@@ -172,11 +175,11 @@ class Nodes(Structure):
 
     def at(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* has at this place, present or unknown, by key. More than one while the world moves."""
-        return self._all(_AT[tree], (parent, name)) if is_text(name) else []
+        return self._of_keys(_AT[tree], (parent, name)) if is_text(name) else []
 
     def at_folded(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* (R or L) has in *parent* under any case or normal form of *name*, by key."""
-        return self._all(_AT_FOLDED[tree], (parent, fold(name))) if is_text(name) else []
+        return self._of_keys(_AT_FOLDED[tree], (parent, fold(name))) if is_text(name) else []
 
     def has_children(self, tree: Tree, parent: NodeKey) -> bool:
         """Return whether *tree* has anything, known or unknown, in directory *parent*."""
@@ -184,7 +187,7 @@ class Nodes(Structure):
 
     def by_inode(self, dev: int, ino: int) -> list[Node]:
         """Return rows whose kept fingerprint has this inode; those present in L first, then by key."""
-        return self._all(_BY_INODE, (wide(ino), wide(dev)))
+        return self._of_keys(_BY_INODE, (wide(ino), wide(dev)))
 
     def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
@@ -270,12 +273,14 @@ class Nodes(Structure):
         self._drop_op(key)
         self._execute("DELETE FROM decision_item WHERE node = ? AND decision = 'undecided'", (key,))
         self._execute("DELETE FROM held_entry WHERE parent = ?", (key,))
+        self._changing(key)
         self._execute("DELETE FROM node WHERE id = ?", (key,))
 
     def move_children(self, keep: NodeKey, drop: NodeKey, limit: int) -> int:
         """Name *keep* as parent of up to *limit* of the places in L and S that name *drop*; returns of how many.
 
         ``merge_local_into`` follows before anything reads a tree: until then L has them below nothing."""
+        self._changing(None)
         moved = 0
         for t in (Tree.LOCAL.value, Tree.SYNCED.value):
             self._execute(
@@ -299,6 +304,7 @@ class Nodes(Structure):
         if not isinstance(source.remote, Absent):
             raise ValueError(f"row {drop} cannot be joined into {keep}: the remote has it too")
         self._drop_op(drop)
+        self._changing(None)
         names = (*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy")
         self._execute(
             f"UPDATE node SET ({', '.join(names)}) = (SELECT {', '.join(names)} FROM node WHERE id = ?) WHERE id = ?",
@@ -328,6 +334,7 @@ class Nodes(Structure):
         self._execute("DELETE FROM queue_op WHERE node = ? AND state <> 'done'", (key,))
 
     def _change(self, sql: str, values: Columns, key: NodeKey) -> None:
+        self._changing(key)
         self._execute(sql, values)
         if self._connection.changes() == 0:
             raise KeyError(f"there is no node {key}")
@@ -335,6 +342,10 @@ class Nodes(Structure):
     def _one(self, sql: str, values: Columns) -> Node | None:
         row = self._execute(sql, values).fetchone()
         return None if row is None else node_from(row)
+
+    def _of_keys(self, sql: str, values: Columns) -> list[Node]:
+        found = (self.node(row[0]) for row in self._execute(sql, values).fetchall())  # type: ignore[arg-type]
+        return [node for node in found if node is not None]
 
     def _all(self, sql: str, values: Columns) -> list[Node]:
         return [node_from(row) for row in self._execute(sql, values).fetchall()]

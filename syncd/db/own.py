@@ -1,8 +1,7 @@
 """What the only writer keeps of what it read: nobody else changes the database (P11), so it need not read it again.
 
 For ``Database`` alone; views see other processes' writes, and read every time. Never keeps what may have changed since:
-each answer is good until the next write. A rollback takes writes back that were counted: whoever does it says
-``forget``.
+a row is forgotten before it is written. A rollback takes writes back: whoever does it says ``forget``.
 """
 
 from typing import Final
@@ -44,23 +43,30 @@ class OwnMeta(Meta):
 
 
 class OwnNodes(Nodes):
-    """The node table: the planner looks at a row, its parents and neighbours again and again between two writes."""
+    """The node table: the planner looks at a row, its parents and neighbours again and again between two writes.
+
+    A row is forgotten when it is written, by whoever of ``Nodes`` writes it; no trigger changes a row of the table."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
-        self._rows: dict[NodeKey, Node | None] = {}
-        self._read_at = 0
+        self._rows: dict[NodeKey, Node] = {}
 
     def node(self, key: NodeKey) -> Node | None:
-        # Every changed row of any table counts, also one that a trigger or a foreign key changed.
-        now = self._connection.total_changes()
-        if now != self._read_at or len(self._rows) >= KEPT:
-            self._rows.clear()
-            self._read_at = now
-        elif key in self._rows:
-            return self._rows[key]
-        found = self._rows[key] = super().node(key)
+        kept = self._rows.get(key)
+        if kept is not None:
+            return kept
+        found = super().node(key)
+        if found is not None:
+            if len(self._rows) >= KEPT:
+                self._rows.clear()
+            self._rows[key] = found
         return found
+
+    def _changing(self, key: NodeKey | None) -> None:
+        if key is None:
+            self._rows.clear()
+        else:
+            self._rows.pop(key, None)
 
     def path(self, tree: Tree, key: NodeKey) -> RelPath | None:
         names: list[str] = []

@@ -125,6 +125,7 @@ class Structure:
 
     def forget_synced(self, limit: int) -> int:
         """Empty S for up to *limit* rows (the remote's history changed) and return for how many; 0 when it is empty."""
+        self._changing(None)
         self._execute(
             "UPDATE node SET s_presence = 'absent', s_parent = NULL, s_name = NULL, s_hash = NULL, s_executable = 0,"
             " s_size = 0, s_mtime_ns = 0, s_version = NULL, s_tag = NULL, s_manifest = NULL WHERE id IN"
@@ -175,6 +176,7 @@ class Structure:
 
     def set_kind(self, key: NodeKey, kind: Kind) -> None:
         """Say what a row is that was known only as somebody's parent; for no other row does a kind ever change."""
+        self._changing(key)
         self._execute(
             "UPDATE node SET kind = ? WHERE id = ?"
             " AND r_presence = 'unknown' AND l_presence = 'absent' AND s_presence = 'absent'",
@@ -214,6 +216,9 @@ class Structure:
         t = tree.value
         sql = f"SELECT id FROM node WHERE {t}_presence = 'unknown' AND {t}_reason = ? AND id > ? ORDER BY id LIMIT ?"
         return self._keys(sql, (reason.value, after, limit))
+
+    def _changing(self, key: NodeKey | None) -> None:
+        """Called before a row is written or removed; None: any number of rows. For whoever keeps what was read."""
 
     def _keys(self, sql: str, values: tuple[SqlValue, ...]) -> list[NodeKey]:
         return [int(row[0]) for row in self._execute(sql, values).fetchall()]  # type: ignore[arg-type]

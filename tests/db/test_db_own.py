@@ -1,10 +1,13 @@
 """What the only writer keeps of what it read is what the tables say, also after a rollback (P11)."""
 
+import random
+
 import apsw
 import pytest
 
 from syncd.db.connection import Database
-from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Tree
+from syncd.db.nodes import Nodes
+from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Reason, Tree, Unknown, Version
 from syncd.model.path import ROOT, NodeKey
 
 PRINT = Fingerprint(1, 2, 3, 4, 5)
@@ -65,6 +68,49 @@ def test_every_write_is_seen(db: Database) -> None:
     assert db.nodes.node(key) is None
     again = db.nodes.insert(Kind.FILE, local=there("a"))
     assert db.nodes.path(Tree.LOCAL, again) == ("a",)
+
+
+def write_something(db: Database, keys: list[NodeKey], chance: random.Random) -> None:
+    """Call one of all the ways there are to write rows."""
+    nodes, key = db.nodes, chance.choice(keys)
+    place = Place(chance.choice((ROOT, *keys)), chance.choice("abc"))
+    state = chance.choice((Present(place, b"h" * 32), Absent(), Unknown(Reason.HELD, place)))
+    ways = (
+        lambda: keys.append(nodes.insert(Kind.DIRECTORY, local=state)),
+        lambda: keys.append(nodes.insert(Kind.DIRECTORY, node_id=chance.randbytes(16), remote=Unknown(Reason.HELD))),
+        lambda: nodes.set_local(key, state, chance.choice((PRINT, None))),
+        lambda: nodes.set_remote(key, state),
+        lambda: nodes.set_synced(key, Present(place, version=Version(chance.randrange(9), "t"))),
+        lambda: nodes.set_node_id(key, chance.randbytes(16)),
+        lambda: nodes.set_kind(key, chance.choice(list(Kind))),
+        lambda: nodes.forget_synced(2),
+        lambda: nodes.move_children(key, chance.choice(keys), 2),
+        lambda: (nodes.delete(key), keys.remove(key)) if len(keys) > 4 else None,
+        lambda: join(db, keys, key),
+    )
+    chance.choice(ways)()
+
+
+def join(db: Database, keys: list[NodeKey], keep: NodeKey) -> None:
+    for drop in keys:
+        node = db.nodes.node(drop)
+        if drop != keep and node is not None and isinstance(node.remote, Absent):
+            db.nodes.merge_local_into(keep, drop)
+            keys.remove(drop)
+            return
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_kept_is_what_the_table_says_whoever_writes(db: Database, seed: int) -> None:
+    chance, fresh = random.Random(seed), Nodes(db._connection)
+    keys = [db.nodes.insert(Kind.DIRECTORY, local=there(name)) for name in "abcd"]
+    for _ in range(60):
+        before = tuple(keys)
+        for key in before:
+            assert db.nodes.node(key) == fresh.node(key)
+        write_something(db, keys, chance)
+        for key in (*before, *keys):
+            assert db.nodes.node(key) == fresh.node(key)
 
 
 def test_a_path_that_runs_in_a_circle_is_none(db: Database) -> None:

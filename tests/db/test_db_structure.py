@@ -214,6 +214,7 @@ def test_counters_stay_true_whatever_happens(db: Database, seed: int, steps: int
         )
     finally:
         db._connection.execute("ROLLBACK")
+        db.nodes.forget()
 
 
 @pytest.mark.parametrize("tree", [Tree.LOCAL, Tree.REMOTE])
