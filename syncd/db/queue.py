@@ -119,6 +119,10 @@ class QueueReader:
         """Return ops that failed and wait for their next attempt, the next one first."""
         return self._all("WHERE state = 'ready' AND attempts > 0 ORDER BY next_retry_at, id LIMIT ?", (limit,))
 
+    def anybody_waits(self) -> bool:
+        """Return whether ``waiting_on`` has anybody to name, for any node."""
+        return self._execute("SELECT 1 FROM op_wait LIMIT 1").fetchone() is not None
+
     def waiting_on(self, node: NodeKey) -> list[NodeKey]:
         """Return nodes whose live op waits for something about *node*, in order."""
         sql = (

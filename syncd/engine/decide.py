@@ -91,10 +91,11 @@ class Decider:
         nodes, queue = self.desk.db.nodes, self.desk.db.queue
         if len(self.desk.dirty) < SPREADS_A_STEP:
             self.desk.touch_below(SPREADS_A_STEP)
+        waiting = bool(self.desk.dirty) and queue.anybody_waits()
         for key in list(islice(self.desk.dirty, SPREADS_A_STEP)):
             del self.desk.dirty[key]
             self.seen.discard(key)
-            for other in (*touch(nodes, key), *queue.waiting_on(key)):
+            for other in (*touch(nodes, key), *(queue.waiting_on(key) if waiting else ())):
                 self.seen.discard(other)
                 if other != ROOT:
                     self.pending[other] = None

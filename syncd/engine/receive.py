@@ -270,11 +270,18 @@ class RemoteIntake:
         now = state.version if isinstance(state, Present | Absent) else None
         if was is not None and was != now:
             self.desk.db.nodes.add_past_version(key, was)
-        if place_of(node.remote) != place_of(state):
+        left = place_of(node.remote)
+        if left is not None and left != place_of(state):
             self.desk.leaving(key)
         self.desk.db.nodes.set_remote(key, state)
         self._look_at_holds_again(node)
-        if isinstance(state, Present) and isinstance(node.synced, Present) and same_fields(state, node.synced):
+        synced = node.synced
+        if (
+            isinstance(state, Present)
+            and isinstance(synced, Present)
+            and same_fields(state, synced)
+            and state != synced
+        ):
             self.desk.db.nodes.set_synced(key, state)  # only the version moved: nothing to plan, S names it
         self.desk.touch(key)
         moved = isinstance(state, Absent) != isinstance(node.remote, Absent)

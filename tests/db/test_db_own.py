@@ -74,13 +74,17 @@ def write_something(db: Database, keys: list[NodeKey], chance: random.Random) ->
     """Call one of all the ways there are to write rows."""
     nodes, key = db.nodes, chance.choice(keys)
     place = Place(chance.choice((ROOT, *keys)), chance.choice("abc"))
-    state = chance.choice((Present(place, b"h" * 32), Absent(), Unknown(Reason.HELD, place)))
+    version = chance.choice((None, Version(chance.randrange(9), "t"), Version(2**70, "")))
+    content = Present(place, b"h" * 32, True, 3, -(2**65), version, b"m")
+    states = (Present(place), content, Absent(), Absent(version), Unknown(Reason.HELD, place, "\udcff"))
+    state = chance.choice(states)
     ways = (
         lambda: keys.append(nodes.insert(Kind.DIRECTORY, local=state)),
-        lambda: keys.append(nodes.insert(Kind.DIRECTORY, node_id=chance.randbytes(16), remote=Unknown(Reason.HELD))),
-        lambda: nodes.set_local(key, state, chance.choice((PRINT, None))),
+        lambda: keys.append(nodes.insert(Kind.FILE, node_id=chance.randbytes(16), remote=state, fingerprint=PRINT)),
+        lambda: keys.append(nodes.insert(Kind.FILE, synced=content, remote=Unknown(Reason.HELD), racy=True)),
+        lambda: nodes.set_local(key, state, chance.choice((PRINT, None)), chance.random() < 0.5),
         lambda: nodes.set_remote(key, state),
-        lambda: nodes.set_synced(key, Present(place, version=Version(chance.randrange(9), "t"))),
+        lambda: nodes.set_synced(key, chance.choice((content, Absent(version)))),
         lambda: nodes.set_node_id(key, chance.randbytes(16)),
         lambda: nodes.set_kind(key, chance.choice(list(Kind))),
         lambda: nodes.forget_synced(2),
@@ -110,7 +114,10 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(db: Database, seed: 
             assert db.nodes.node(key) == fresh.node(key)
         write_something(db, keys, chance)
         for key in (*before, *keys):
-            assert db.nodes.node(key) == fresh.node(key)
+            node = fresh.node(key)
+            assert db.nodes.node(key) == node
+            if node is not None and node.node_id is not None:
+                assert db.nodes.by_node_id(node.node_id) == node
 
 
 def test_a_path_that_runs_in_a_circle_is_none(db: Database) -> None:
