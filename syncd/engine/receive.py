@@ -276,12 +276,8 @@ class RemoteIntake:
         self.desk.db.nodes.set_remote(key, state)
         self._look_at_holds_again(node)
         synced = node.synced
-        if (
-            isinstance(state, Present)
-            and isinstance(synced, Present)
-            and same_fields(state, synced)
-            and state != synced
-        ):
+        same = isinstance(synced, Present) and isinstance(state, Present) and same_fields(state, synced)
+        if isinstance(state, Present) and same and state != synced:
             self.desk.db.nodes.set_synced(key, state)  # only the version moved: nothing to plan, S names it
         self.desk.touch(key)
         moved = isinstance(state, Absent) != isinstance(node.remote, Absent)
