@@ -16,6 +16,8 @@ from itertools import islice
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+AHEAD = 4
+"""Ranges that are given out for each process: one that takes long must not leave the others without work."""
 
 
 @dataclass(slots=True)
@@ -140,7 +142,7 @@ def outcomes(hunt: Hunt, first: int, cases: int, until: float | None, jobs: int)
             yield hunt.run(*each)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        waiting: list[Future[Outcome]] = [pool.submit(hunt.run, *each) for each in islice(ranges, jobs)]
+        waiting: list[Future[Outcome]] = [pool.submit(hunt.run, *each) for each in islice(ranges, jobs * AHEAD)]
         while waiting:
             yield waiting.pop(0).result()
             waiting.extend(pool.submit(hunt.run, *each) for each in islice(ranges, 1))
