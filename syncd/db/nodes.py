@@ -88,6 +88,11 @@ _SET_SYNCED: Final = _set_sql(_columns(Tree.SYNCED))
 # What is observed while a full listing runs counts as listed: it may be younger than the page that would show it.
 _SET_REMOTE: Final = _set_sql(_columns(Tree.REMOTE), f", r_gen = {_LISTING}")
 _SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"), _SCANNED)
+# What an op leaves: one statement, for every index that a statement touches is paid for again by the next one.
+_SETTLE_REMOTE: Final = _set_sql((*_columns(Tree.SYNCED), *_columns(Tree.REMOTE)), f", r_gen = {_LISTING}")
+_SETTLE_LOCAL: Final = _set_sql(
+    (*_columns(Tree.SYNCED), *_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"), _SCANNED
+)
 _SET_LOCAL_PRINT: Final = _set_sql(
     ("l_presence", "l_reason", "l_detail", "l_parent", "l_name", "l_fold", *_PRINT_COLUMNS, "l_racy"), _SCANNED
 )
@@ -261,6 +266,18 @@ class Nodes(Structure):
     def set_synced(self, key: NodeKey, state: Present | Absent) -> None:
         """Set the merge base. Call it only in the transaction that ends an op, or where R = L (P4)."""
         self._change(_SET_SYNCED, (*_state_and_version(state), key), key)
+
+    def settle_remote(self, key: NodeKey, synced: Present | Absent, remote: Present | Absent) -> None:
+        """Do what ``set_synced`` and ``set_remote`` do, at once."""
+        values = (*_state_and_version(synced), *_state_and_version(remote), _fold(remote), key)
+        self._change(_SETTLE_REMOTE, values, key)
+
+    def settle_local(
+        self, key: NodeKey, synced: Present | Absent, local: Present, fingerprint: Fingerprint, racy: bool
+    ) -> None:
+        """Do what ``set_synced`` and ``set_local`` do, at once."""
+        seen = (*_state(local), _fold(local), HASH_ALG, *fingerprint_columns(fingerprint), int(racy))
+        self._change(_SETTLE_LOCAL, (*_state_and_version(synced), *seen, key), key)
 
     def set_node_id(self, key: NodeKey, node_id: bytes) -> None:
         """Give the row its stable id; raises ``apsw.ConstraintError`` when another row has it."""

@@ -105,6 +105,20 @@ class OwnNodes(Nodes):
         if kept is not None:
             self._keep(replace(kept, synced=state))
 
+    def settle_remote(self, key: NodeKey, synced: Present | Absent, remote: Present | Absent) -> None:
+        kept = self._rows.get(key)
+        super().settle_remote(key, synced, remote)
+        if kept is not None:
+            self._keep(replace(kept, synced=synced, remote=remote))
+
+    def settle_local(
+        self, key: NodeKey, synced: Present | Absent, local: Present, fingerprint: Fingerprint, racy: bool
+    ) -> None:
+        kept = self._rows.get(key)
+        super().settle_local(key, synced, local, fingerprint, racy)
+        if kept is not None and _reads_back(local, bare=True):
+            self._keep(replace(kept, synced=synced, local=local, fingerprint=fingerprint, racy=racy))
+
     def set_node_id(self, key: NodeKey, node_id: bytes) -> None:
         kept = self._rows.get(key)
         super().set_node_id(key, node_id)

@@ -183,10 +183,9 @@ class RemoteIntake:
             if said.deleted:
                 self._told_of_forgotten(said.version)
                 return  # came and went while this device was away, or went and was forgotten here
-            key = self.desk.db.nodes.insert(said.kind, node_id=said.node_id)
-            node = self.desk.db.nodes.node(key)
-            assert node is not None
-        elif node.kind is not said.kind:
+            self._take_new(change, listed=listed)
+            return
+        if node.kind is not said.kind:
             if node.synced != Absent() or not isinstance(node.remote, Unknown):
                 self.desk.log("the remote changed the kind of a node; it is left alone", node=said.node_id.hex())
                 return
@@ -200,13 +199,27 @@ class RemoteIntake:
             self.contradicted |= listed and (own is None or own == self.before.get(node.id))
             return
         self.contradicted |= self._is_another(node, said.version)
-        state: State = self.state_of(said)
-        if isinstance(state, Present) and not is_text(said.name):
-            # Not even the database can keep such a name: what stands here is left alone until it has another (P10).
-            state = Unknown(Reason.HELD, None, f"its name at the remote is not UTF-8: {shown(said.name)}")
+        state = self._state_told(said)
         if change.key and (not listed or self._tells_new(node, said.version)):
             self._own_key(node, change.key, state)
         self.write(node.id, state)
+
+    def _take_new(self, change: Change, *, listed: bool) -> None:
+        """Nobody here knew the node: its row is written once, with all that is said."""
+        state = self._state_told(change.node)
+        key = self.desk.db.nodes.insert(change.node.kind, node_id=change.node.node_id, remote=state)
+        node = self.desk.db.nodes.node(key)
+        assert node is not None
+        if change.key and not (listed and self.any_position):
+            self._own_key(node, change.key, state)
+        self.desk.touch(key)
+
+    def _state_told(self, said: RemoteNode) -> State:
+        state = self.state_of(said)
+        if isinstance(state, Present) and not is_text(said.name):
+            # Not even the database can keep such a name: what stands here is left alone until it has another (P10).
+            return Unknown(Reason.HELD, None, f"its name at the remote is not UTF-8: {shown(said.name)}")
+        return state
 
     def _is_older(self, node: Node, version: Version) -> bool:
         known = node.remote.version if isinstance(node.remote, Present | Absent) else None
@@ -261,28 +274,39 @@ class RemoteIntake:
             return node.id
         return self.desk.db.nodes.insert(Kind.DIRECTORY, node_id=node_id, remote=Unknown(Reason.NOT_LOOKED))
 
-    def write(self, key: NodeKey, state: State) -> None:
-        """Set R, remember the version it supersedes, and have the node planned."""
-        node = self.desk.db.nodes.node(key)
-        if node is None or node.remote == state:
+    def write(self, key: NodeKey, state: State, synced: Present | Absent | None = None) -> None:
+        """Set R, and with it S (*synced*) where a commit of ours was answered; remember the version that R supersedes,
+        and have the node planned."""
+        nodes = self.desk.db.nodes
+        node = nodes.node(key)
+        if node is None:
+            return
+        if node.remote == state:
+            if synced is not None:
+                nodes.set_synced(key, synced)
             return
         was = node.remote.version if isinstance(node.remote, Present | Absent) else None
         now = state.version if isinstance(state, Present | Absent) else None
         if was is not None and was != now:
-            self.desk.db.nodes.add_past_version(key, was)
+            nodes.add_past_version(key, was)
         left = place_of(node.remote)
         if left is not None and left != place_of(state):
             self.desk.leaving(key)
-        self.desk.db.nodes.set_remote(key, state)
+        base = node.synced if synced is None else synced
+        if isinstance(state, Present) and isinstance(base, Present) and same_fields(state, base) and state != base:
+            synced = state  # only the version moved: nothing to plan, S names it
+        if synced is not None and not isinstance(state, Unknown):
+            nodes.settle_remote(key, synced, state)
+        else:
+            nodes.set_remote(key, state)
         self._look_at_holds_again(node)
-        synced = node.synced
-        same = isinstance(synced, Present) and isinstance(state, Present) and same_fields(state, synced)
-        if isinstance(state, Present) and same and state != synced:
-            self.desk.db.nodes.set_synced(key, state)  # only the version moved: nothing to plan, S names it
-        self.desk.touch(key)
+        self._written(node, state)
+
+    def _written(self, node: Node, state: State) -> None:
+        self.desk.touch(node.id)
         moved = isinstance(state, Absent) != isinstance(node.remote, Absent)
         if node.kind is Kind.DIRECTORY and moved:
-            self.desk.touch_children(Tree.REMOTE, key)
+            self.desk.touch_children(Tree.REMOTE, node.id)
 
     def _look_at_holds_again(self, node: Node) -> None:
         """What was held or excluded because of its name at the remote is decided anew when that name changes."""

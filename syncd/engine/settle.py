@@ -148,30 +148,36 @@ class Settler:
             node = self.desk.db.nodes.by_node_id(said.node_id)
             if node is not None:
                 state = self.remote.state_of(said)
-                self.desk.db.nodes.set_synced(node.id, after_own_commit(node, op, state))
-                self._forward(node, said, state, queued.id)
+                self._forward(node, said, state, after_own_commit(node, op, state), queued.id)
 
-    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent, op_id: int) -> None:
+    def _forward(
+        self, node: Node, said: RemoteNode, state: Present | Absent, synced: Present | Absent, op_id: int
+    ) -> None:
         known = node.remote.version if isinstance(node.remote, Present | Absent) else None
         if known is None or said.version.position >= known.position:
-            self.remote.write(node.id, state)
+            self.remote.write(node.id, state, synced)
+        else:
+            self.desk.db.nodes.set_synced(node.id, synced)
         if known is None or said.version.position > known.position:
             self.remote.own_change(node.id, op_id, said.version)
 
     def _done_local(self, op: Op, node: Node, result: OpResult) -> None:
         nodes = self.desk.db.nodes
-        after = result.local
+        after, left = result.local, is_leftover(node)
         if op.type is OpType.LOCAL_DELETE:
             nodes.set_local(node.id, Absent(), None)
         elif after is not None:
             # What was too young when it was read is so under another name as well.
             racy = node.racy and op.type in (*MOVES, OpType.LOCAL_CHMOD)
-            left = is_leftover(node)
             state = at_place(node, op.place) if left else self._local_state(op, node, after)
-            nodes.set_local(node.id, state, after.fingerprint, racy)
+            if isinstance(state, Present):
+                nodes.settle_local(node.id, after_local_op(node, op), state, after.fingerprint, racy)
+            else:
+                nodes.set_local(node.id, state, after.fingerprint, racy)
             if after.fingerprint == op.expected:  # it may have been edited before or since: only its content can tell
                 self.looks.hint_in(op.place.parent, op.place.name)
-        nodes.set_synced(node.id, after_local_op(node, op))
+        if after is None or left or op.type is OpType.LOCAL_DELETE:
+            nodes.set_synced(node.id, after_local_op(node, op))
         if op.type is OpType.LOCAL_SWAP and op.partner is not None and op.source is not None:
             self._partner_moved(op.partner, op.source, result.partner_local)
         if op.type in MOVES and op.source is not None:

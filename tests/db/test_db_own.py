@@ -85,6 +85,8 @@ def write_something(db: Database, keys: list[NodeKey], chance: random.Random) ->
         lambda: nodes.set_local(key, state, chance.choice((PRINT, None)), chance.random() < 0.5),
         lambda: nodes.set_remote(key, state),
         lambda: nodes.set_synced(key, chance.choice((content, Absent(version)))),
+        lambda: nodes.settle_remote(key, content, chance.choice((content, Absent(version)))),
+        lambda: nodes.settle_local(key, Absent(), chance.choice((content, Present(place))), PRINT, racy=True),
         lambda: nodes.set_node_id(key, chance.randbytes(16)),
         lambda: nodes.set_kind(key, chance.choice(list(Kind))),
         lambda: nodes.forget_synced(2),
