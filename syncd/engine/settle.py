@@ -149,14 +149,14 @@ class Settler:
             if node is not None:
                 state = self.remote.state_of(said)
                 self.desk.db.nodes.set_synced(node.id, after_own_commit(node, op, state))
-                self._forward(node, said, state, queued.id)
+                self._forward(node, said, state)
 
-    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent, op_id: int) -> None:
+    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent) -> None:
         known = node.remote.version if isinstance(node.remote, Present | Absent) else None
         if known is None or said.version.position >= known.position:
             self.remote.write(node.id, state)
         if known is None or said.version.position > known.position:
-            self.remote.own_change(node.id, op_id, said.version)
+            self.remote.own_change(node.id, said.version)
 
     def _done_local(self, op: Op, node: Node, result: OpResult) -> None:
         nodes = self.desk.db.nodes

@@ -162,7 +162,7 @@ BUGS: Final = (
         "A listing with an older version than what the feed had told does not count as another history.",
         "P1",
         "syncd/engine/receive.py",
-        "            self.contradicted |= listed and (own is None or own == self.before.get(node.id))\n",
+        "            self.contradicted |= listed  # the feed follows behind our own changes, a listing does not\n",
         "",
         histories("cannot_tell_histories_apart"),
     ),
