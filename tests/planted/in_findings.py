@@ -155,7 +155,7 @@ BUGS: Final = (
         "syncd/engine/receive.py",
         "                self._check_listed()\n",
         "                pass\n",
-        histories("cannot_tell_histories_apart"),
+        histories("does_not_show_what_was_known"),
     ),
     Bug(
         "an older version that is listed is passed over",
