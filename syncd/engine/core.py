@@ -358,7 +358,7 @@ class Engine:
         if not self.looks.proven or self.looks.completed == 0:
             return
         with self.desk.db.reading():
-            ruled = self.pulls.online and self.exclusion.in_force(plans_left=self.planning.left)
+            ruled = self.pulls.may_send and self.exclusion.in_force(plans_left=self.planning.left)
             if not self.desk.db.queue.any_ready(self.desk.clock.now()):
                 return  # as in most steps: no transaction is worth it
         with self.desk.db.transaction(durable=True):

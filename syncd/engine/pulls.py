@@ -112,6 +112,13 @@ class Pulls:
             self.completed = self.begun
 
     @property
+    def may_send(self) -> bool:
+        """Whether the remote is there, and its feed will tell what is done to it from now on. Not while all is to be
+        listed: what is done before the end of that the listing may or may not show, and of what neither it nor the feed
+        tells nobody could say whether somebody removed it, or it was lost with a history (P2)."""
+        return self.online and self.desk.db.meta.get("cursor") is not None
+
+    @property
     def partial(self) -> bool:
         """Whether only a part of what the remote has to tell is known, and the rest is on its way (P8)."""
         return self.more or self.listing

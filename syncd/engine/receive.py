@@ -29,10 +29,8 @@ class RemoteIntake:
     generation: int = 0
     asked: int = 0  # pages of changes asked for since start
     untold: dict[NodeKey, tuple[Version, int]] = field(default_factory=dict)  # own change → version, pages asked then
-    before: dict[NodeKey, Version] = field(default_factory=dict)  # own changes that a listing which runs must show
     top: int = 0  # the youngest position this listing showed
     contradicted: bool = False  # what the remote said cannot be of the history in which our changes are
-    exempt: frozenset[int] = frozenset()  # ops that ran when a listing ended: what they did it may have told
 
     @property
     def forgetting(self) -> bool:
@@ -50,10 +48,11 @@ class RemoteIntake:
         return self.forgetting or self.desk.db.meta.get(UNLISTED) is not None
 
     def begin_listing(self) -> None:
-        """A full listing starts: what it does not name is absent at its end, and not before."""
+        """A full listing starts: what it does not name is absent at its end, and not before. Nothing of ours is under
+        way, or sent before that end: whatever we did there it must show (``Pulls.may_send``)."""
         self.generation = self.desk.db.nodes.begin_listing()
         self.desk.db.meta.delete(UNLISTED)
-        self.before, self.top = {key: version for key, (version, _) in self.untold.items()}, 0
+        self.top = 0
 
     def begin_history(self) -> None:
         """The remote's history is another: S is empty for planning, nothing is deleted (section 7)."""
@@ -81,12 +80,9 @@ class RemoteIntake:
             after = int(self.desk.db.meta.get(TOLD, "0") or 0)
             self.untold = {key: (version, -1) for key, version in self.desk.db.nodes.remote_after(after)}
 
-    def own_change(self, key: NodeKey, op_id: int, version: Version) -> None:
+    def own_change(self, key: NodeKey, version: Version) -> None:
         """Note what an op of ours did: the feed must tell it as well."""
-        if op_id in self.exempt:
-            if not self.any_position:  # or nobody knows in which history that was
-                self._heard(version.position)
-        elif version.position > 0:
+        if version.position > 0:
             self.untold[key] = (version, self.asked)
             self.desk.db.meta.set(UNTOLD, "yes")
 
@@ -106,12 +102,12 @@ class RemoteIntake:
             self.contradicted = True
 
     def _check_listed(self) -> None:
-        """At the end of a listing: it showed what we did before it began, or something younger."""
-        for key, version in self.before.items():
+        """At the end of a listing: it showed what we did, or something younger."""
+        for key, (version, _) in self.untold.items():
             node = self.desk.db.nodes.node(key)
-            if key in self.untold and self.untold[key][0] == version and node is not None:
-                # What we removed it cannot show.
-                self.contradicted |= isinstance(node.remote, Present) and node.remote.version == version
+            # What we removed it cannot show.
+            if node is not None and isinstance(node.remote, Present):
+                self.contradicted |= node.remote.version == version
 
     def _heard(self, position: int) -> None:
         if position > int(self.desk.db.meta.get(TOLD, "0") or 0):
@@ -153,7 +149,6 @@ class RemoteIntake:
                 self._check_listed()
             self._heard(self.top)
             self.untold.clear()
-            self.exempt = frozenset(self.desk.running.values())
             self.desk.db.meta.set(UNLISTED, str(self.generation))
 
     def conclude_absences(self) -> None:
@@ -194,9 +189,7 @@ class RemoteIntake:
             self.desk.db.nodes.note_listed(node.id, self.generation)
         self._told(node, said.version, listed=listed)
         if self._is_older(node, said.version):
-            # The feed follows behind our own changes; a listing shows all that was done before it began.
-            own = self.untold.get(node.id, (None, 0))[0]
-            self.contradicted |= listed and (own is None or own == self.before.get(node.id))
+            self.contradicted |= listed  # the feed follows behind our own changes, a listing does not
             return
         self.contradicted |= self._is_another(node, said.version)
         state = self._state_told(said)

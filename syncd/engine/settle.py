@@ -148,18 +148,16 @@ class Settler:
             node = self.desk.db.nodes.by_node_id(said.node_id)
             if node is not None:
                 state = self.remote.state_of(said)
-                self._forward(node, said, state, after_own_commit(node, op, state), queued.id)
+                self._forward(node, said, state, after_own_commit(node, op, state))
 
-    def _forward(
-        self, node: Node, said: RemoteNode, state: Present | Absent, synced: Present | Absent, op_id: int
-    ) -> None:
+    def _forward(self, node: Node, said: RemoteNode, state: Present | Absent, synced: Present | Absent) -> None:
         known = node.remote.version if isinstance(node.remote, Present | Absent) else None
         if known is None or said.version.position >= known.position:
             self.remote.write(node.id, state, synced)
         else:
             self.desk.db.nodes.set_synced(node.id, synced)
         if known is None or said.version.position > known.position:
-            self.remote.own_change(node.id, op_id, said.version)
+            self.remote.own_change(node.id, said.version)
 
     def _done_local(self, op: Op, node: Node, result: OpResult) -> None:
         nodes = self.desk.db.nodes

@@ -13,6 +13,7 @@ from syncd.model.node import Absent, Tree
 from syncd.model.observation import Ask, Hints, PollEnded, Verb
 from syncd.model.path import ROOT
 from syncd.model.remote import Create, Delete
+from tests.engine.pausing import hold_listing, work_on
 from tests.engine.world import Device, World
 
 Make = Callable[..., World]
@@ -72,6 +73,31 @@ def test_p7_what_a_page_of_a_listing_does_not_name_is_not_gone(two: World, monke
         assert remote_names(bob) == names
     assert pages > 2, "it was a listing of several pages"
     assert not bob.trash()
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        pytest.param(lambda ann: ann.write("new", "content"), id="made"),
+        pytest.param(lambda ann: ann.path("old").rename(ann.path("new")), id="moved"),
+    ],
+)
+def test_p2_what_came_and_went_while_everything_was_listed_is_gone(
+    two: World, deed: Callable[[Device], object]
+) -> None:
+    """It was sent while the listing was on its way, and counted as listed; before that arrived somebody else removed it
+    again. The listing did not show it, the feed had nothing to tell: one device kept for ever what nobody else had."""
+    ann, bob = two.devices
+    ann.write("old", "content")
+    two.settle()
+    listing = hold_listing(ann)
+    deed(ann)
+    work_on(ann, "old", "new")
+    bob.wait()
+    bob.path("new").unlink(missing_ok=True)
+    bob.wait()
+    ann.jobs.append(listing)
+    two.settle()
 
 
 def test_p4_absences_that_were_due_at_a_crash_are_concluded(two: World, monkeypatch: pytest.MonkeyPatch) -> None:

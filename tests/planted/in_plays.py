@@ -4,6 +4,8 @@ from typing import Final
 
 from tests.planted.bug import Bug
 
+HISTORIES: Final = "tests/engine/test_engine_histories.py"
+
 
 def leftover(words: str) -> tuple[str, ...]:
     return ("tests/engine/test_engine_leftovers.py", "-k", words)
@@ -150,8 +152,17 @@ BUGS: Final[tuple[Bug, ...]] = (
         "An op that ends while positions start anew raises the position up to which the feed has told.",
         "P2",
         "syncd/engine/receive.py",
-        "            if not self.any_position:  # or nobody knows in which history that was",
-        "            if True:",
-        ("tests/engine/test_engine_histories.py", "-k", "test_p2_a_result_of_another_history"),
+        "            self.untold[key] = (version, self.asked)\n",
+        "            self.untold[key] = (version, self.asked)\n            self._heard(version.position)\n",
+        (HISTORIES, "-k", "test_p2_a_result_of_another_history"),
+    ),
+    Bug(
+        "ops are sent while everything is listed",
+        "What is done at the remote before a listing's end is asked of neither the listing nor the feed.",
+        "P2",
+        "syncd/engine/core.py",
+        "            ruled = self.pulls.may_send and",
+        "            ruled = self.pulls.online and",
+        (HISTORIES, "tests/engine/test_engine_absences.py", "-k", "everything_is_listed or everything_was_listed"),
     ),
 )
