@@ -12,7 +12,7 @@ from tests.sim.twice import TWICE, differs
 
 CHUNK = 20
 MOST_SHRUNK = 2
-SOURCES = ("syncd", "tests/sim")
+SOURCES = ("syncd", "tests/sim", "tests/engine")
 
 
 def play_seeds(first: int, count: int, devices: int | None = None) -> Outcome:

@@ -4,10 +4,12 @@ is checked."""
 import os
 import random
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.hunting import PROJECT
 from tests.sim.device import SimDevice
 from tests.sim.hand import Hand
 from tests.sim.play import Play
@@ -118,18 +120,26 @@ def place() -> str | None:
 
 
 def perform(seed: int, cuts: Cuts | None = None, scene: Scene | None = None, told: Told | None = None) -> Told:
-    """Play *seed* in a folder of its own; returns how it went (*told*, filled). Raises AssertionError with the seed,
-    weather and the end of the trace when a promise was broken."""
+    """Play *seed* in a folder of its own; returns how it went (*told*, filled). Raises AssertionError with what
+    broke and where, seed, weather and the end of the trace when a promise was broken."""
     told = told or Told()
     with tempfile.TemporaryDirectory(prefix="syncd-play-", dir=place()) as base:
         try:
             (scene or scene_of(seed))(Path(base), seed, cuts or Cuts(), told)
         except Exception as error:
-            raise AssertionError(f"{type(error).__name__}: {error}\n{describe(told)}") from error
+            raise AssertionError(f"{what_broke(error)}\n{describe(told)}") from error
         finally:
             if told.play is not None:
                 told.play.close()
     return told
+
+
+def what_broke(error: Exception) -> str:
+    """Return where *error* was raised and what it says; a bare assertion says nothing, and is shown itself."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    path = Path(frame.filename)
+    where = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path.name
+    return f"{type(error).__name__} at {where}:{frame.lineno}: {str(error) or frame.line}"
 
 
 def describe(told: Told) -> str:

@@ -73,5 +73,6 @@ def _fewer_deeds(best: Found, smaller: Callable[[Cuts], Found | None], say: Call
 
 
 def _kind(why: str) -> str:
-    """Return what failures have in common that are the same but for numbers and names."""
-    return "".join(char for char in why.split("[")[0] if not char.isdigit())[:40]
+    """Return what failures have in common that are the same but for numbers and names: where, and how it begins."""
+    where, _, said = why.partition(": ")
+    return where + "".join(char for char in said.split("[")[0] if not char.isdigit())[:40]

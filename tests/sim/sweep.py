@@ -39,7 +39,7 @@ from tests.sim.operations import Workload, shown
 from tests.sim.scenes import place
 from tests.sim.stage import Stage
 
-SOURCES = ("syncd", "tests/sim")
+SOURCES = ("syncd", "tests/sim", "tests/engine")
 
 
 @dataclass(frozen=True, slots=True)
