@@ -1,15 +1,17 @@
 """Seeds without end: ranges of them on several processes, and a ledger of what ran on which commit.
 
 A ledger is a file of JSON lines: what ran, commit, the seeds, how many, seconds, failures. The next run of the same
-thing on the same commit goes on where the last one ended.
+thing on the same commit goes on where the last one ended. ``python -m tests.hunting LEDGER...`` says what ledgers hold
+in all; ``--into tests/ledger.jsonl`` adds it to the project's own.
 """
 
 import argparse
 import hashlib
 import json
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -92,6 +94,60 @@ def note(ledger: Path, name: str, at: str, seconds: float, outcome: Outcome) -> 
         file.write(json.dumps(line) + "\n")
 
 
+def merged(lines: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """Return one line for all neighbouring ranges of a thing on a commit; what two lines tell of one range counts
+    once."""
+    found: list[dict[str, object]] = []
+    for line in sorted(lines, key=lambda line: (str(line["commit"]), str(line["what"]), _number(line, "first"))):
+        last = found[-1] if found else None
+        same = last is not None and (last["what"], last["commit"]) == (line["what"], line["commit"])
+        if last is None or not same or _number(line, "first") > _end(last):
+            found.append(dict(line))
+        elif _end(line) > _end(last):
+            last["count"] = _end(line) - _number(last, "first")
+            last["seconds"] = round(float(str(last["seconds"])) + float(str(line["seconds"])), 1)
+            last["failures"] = [*_failures(last), *_failures(line)]
+    return found
+
+
+def _number(line: dict[str, object], what: str) -> int:
+    return int(str(line[what]))
+
+
+def _end(line: dict[str, object]) -> int:
+    return _number(line, "first") + _number(line, "count")
+
+
+def _failures(line: dict[str, object]) -> list[object]:
+    failures = line["failures"]
+    assert isinstance(failures, list)
+    return failures
+
+
+def read(ledger: Path) -> list[dict[str, object]]:
+    """Return the lines of a ledger; none when there is none."""
+    return [json.loads(line) for line in ledger.read_text().splitlines() if line] if ledger.exists() else []
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.hunting", description=__doc__)
+    parser.add_argument("ledgers", nargs="+", type=Path, metavar="LEDGER")
+    parser.add_argument("--into", type=Path, metavar="LEDGER", help="add them to this one")
+    told = parser.parse_args(words)
+    lines = [line for ledger in told.ledgers for line in read(ledger)]
+    if told.into is not None:
+        lines = merged([*read(told.into), *lines])
+        told.into.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sums: dict[tuple[str, str], list[int]] = {}
+    for line in merged(lines):
+        total = sums.setdefault((str(line["what"]), str(line["commit"])), [0, 0])
+        total[0] += _number(line, "count")
+        total[1] += len(_failures(line))
+    for (what, at), (count, failed) in sums.items():
+        print(f"{what:<20} {at[:10]}{'+' if '+' in at else ' '} {count:>12,}   {failed} failed")
+    return 0
+
+
 # --- running --------------------------------------------------------------------------------------------------------
 
 
@@ -146,3 +202,7 @@ def outcomes(hunt: Hunt, first: int, cases: int, until: float | None, jobs: int)
         while waiting:
             yield waiting.pop(0).result()
             waiting.extend(pool.submit(hunt.run, *each) for each in islice(ranges, 1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -70,3 +70,19 @@ def test_two_processes_play_each_seed_once() -> None:
     hunt = hunting.Hunt("cases", (), 3, run.run_seeds)
     found = [(outcome.first, outcome.count) for outcome in hunting.outcomes(hunt, 5, 10, None, 2)]
     assert found == [(5, 3), (8, 3), (11, 3), (14, 1)]
+
+
+def test_ledgers_are_added_up_and_no_seed_counts_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two, whole = tmp_path / "one.jsonl", tmp_path / "two.jsonl", tmp_path / "whole.jsonl"
+    for at, first, failures in (("a", 0, []), ("a", 10, [(12, "why")]), ("b", 10, [])):
+        hunting.note(one, "plays", at, 1.5, hunting.Outcome(first, 10, failures))
+    hunting.note(two, "plays", "a", 1.0, hunting.Outcome(40, 10))
+    assert hunting.main([str(one), str(two), "--into", str(whole)]) == 0
+    assert hunting.main([str(one), "--into", str(whole)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in said] == [
+        ["plays", "a", "30", "1", "failed"],
+        ["plays", "b", "10", "0", "failed"],
+    ] * 2
+    assert [(line["first"], line["count"]) for line in hunting.read(whole)] == [(0, 20), (40, 10), (10, 10)]
+    assert hunting.next_seed(whole, "plays", "a", 0) == 50
