@@ -1,6 +1,7 @@
 """HubRemote and content: downloads that break off, and requests that stay under the limits."""
 
 import json
+import random
 
 import pytest
 
@@ -194,3 +195,17 @@ def test_head_and_body_of_a_request_leave_in_one_segment():
     assert len(seen) == 1
     assert seen[0].startswith(b"POST /v1/commit")
     assert b"accept-encoding: identity" in seen[0].lower()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_small_pieces_of_a_body_are_joined_and_large_ones_are_not_copied(seed):
+    chance = random.Random(seed)
+    sizes = [chance.choice((0, 1, 40, 4096, 65535, 65536, 300_000)) for _ in range(200)]
+    body = [chance.randbytes(size) for size in sizes]
+    parts = list(http_client._Content(body))
+    assert b"".join(parts) == b"".join(body)
+    large = [piece for piece in body if len(piece) > http_client._SLICE]
+    assert sum(any(part is piece for piece in large) for part in parts) == len(large)
+    assert len(parts) <= 2 * (len(large) + 1) + sum(sizes) // (http_client._SLICE - http_client._JOIN_BYTES)
+    small = [b"x" * 4096] * 1000
+    assert len(list(http_client._Content(small))) <= 17
