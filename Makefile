@@ -130,7 +130,7 @@ coverage: dev
 	@$(BIN)/python -m tests.coverage_check
 
 acceptance: dev
-	@$(BIN)/python bench/acceptance.py
+	@$(BIN)/python -m bench.acceptance
 
 types: dev
 	@$(BIN)/mypy
