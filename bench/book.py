@@ -6,6 +6,7 @@ with its unit, and holds one sample a try.
 
 import json
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +67,7 @@ class Book:
         """Return the lines of a row."""
         return [line for line in self.lines if line.row == row]
 
-    def add(self, row: str, who: str, note: str = "", durable: bool = False, **figures: float) -> None:
+    def add(self, row: str, who: str, figures: Mapping[str, float], note: str = "", durable: bool = False) -> None:
         """Write down one sample of each of *figures*."""
         line = self.line(row, who, note, durable)
         for name, value in figures.items():

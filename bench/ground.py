@@ -35,7 +35,7 @@ def enter_own_namespaces(module: str, arguments: list[str]) -> None:
     if subprocess.run([*unshare, "ip", "link", "set", "lo", "up"], check=False, capture_output=True).returncode:
         return
     environment = {**os.environ, ALONE: "1"}
-    os.execvpe("unshare", [*unshare, sys.executable, "-m", module, *arguments], environment)  # noqa: S606
+    os.execvpe("unshare", [*unshare, sys.executable, "-m", module, *arguments], environment)
 
 
 class Ground:

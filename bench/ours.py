@@ -20,6 +20,7 @@ class Syncd:
     note: ClassVar[str] = "two daemons and a hub"
     daemon: ClassVar[bool] = True
     durable: ClassVar[bool] = True
+    indexes: ClassVar[bool] = True
 
     def __init__(self, base: Path, wire: Wire, names: str = "ab", profiles: Path | None = None) -> None:
         self._undo = contextlib.ExitStack()
@@ -67,7 +68,7 @@ class Syncd:
         self.hub.process.end()
         device = self.devices[0]
         device.daemon.start()
-        soon(lambda: local_files(device) >= files, f"A does not know its {files} files; it said: {device.daemon.said()}")
+        soon(lambda: local_files(device) >= files, f"A does not come to know its {files} files")
 
     def pids(self) -> dict[str, int]:
         """Return daemons and hub."""

@@ -29,8 +29,12 @@ class Pair(Protocol):
     note: ClassVar[str]
     daemon: ClassVar[bool]
     durable: ClassVar[bool]
+    indexes: ClassVar[bool]
+    wire: Wire
     a: Path
     b: Path
+
+    def __init__(self, base: Path, wire: Wire) -> None: ...
 
     @staticmethod
     def version() -> str | None:
@@ -54,7 +58,9 @@ class Pair(Protocol):
         ...
 
     def index(self, files: int) -> None:
-        """Begin without any knowledge, and return once *files* in a (and b, if it looks at both) are known."""
+        """Begin without any knowledge, and return once *files* in a (and b, if it looks at both) are known.
+
+        Takes the place of ``open``. Raises CannotDo where nothing *indexes*."""
         ...
 
     def pids(self) -> dict[str, int]:
@@ -95,6 +101,7 @@ class Tool:
     name: ClassVar[str]
     daemon: ClassVar[bool] = False
     durable: ClassVar[bool] = False
+    indexes: ClassVar[bool] = True
     codes: ClassVar[tuple[int, ...]] = (0,)
 
     def __init__(self, base: Path, wire: Wire) -> None:

@@ -1,0 +1,195 @@
+"""Rows about what travels: many small files, a renamed folder, a large file and small changes in it, a saved file."""
+
+import random
+import time
+from pathlib import Path
+
+from bench import floors
+from bench.book import FLOOR
+from bench.pairs import Check, Pair, soon
+from bench.plan import Bench, same
+from bench.trees import count, inserted, large, overwrite, read_at, small_files
+
+EACH = "floor, fsync each"
+DURABLE_COPY = "floor, cp and fsync"
+PASS = "one hash pass, one thread"
+
+
+def small(bench: Bench) -> None:
+    """Many small files from A to B; then the folder that holds them gets another name."""
+    files = bench.size("small")
+    with bench.trying("small", FLOOR):
+        for _ in range(bench.repeat):
+            with bench.ground.place() as base:
+                _small_floors(bench, base, files)
+    for kind in bench.kinds():
+        with bench.trying("small", kind.name):
+            for _ in range(bench.repeat):
+                with bench.open(kind) as pair:
+                    _small(bench, pair, files)
+                    if bench.wants("rename"):
+                        with bench.trying("rename", kind.name):
+                            _rename(bench, pair, files)
+
+
+def _small_floors(bench: Bench, base: Path, files: int) -> None:
+    small_files(base / "tree", files, 4096)
+    bench.heat("time")
+    took = floors.copy_tree(base / "tree", base / "copy")
+    bench.book.add("small", FLOOR, {"time": took}, "write all, one syncfs, rename all", durable=True)
+    took = floors.copy_tree(base / "tree", base / "each", each=True)
+    bench.book.add("small", EACH, {"time": took}, "write, fsync and rename one after the other", durable=True)
+    took = floors.rename(base / "copy", base / "renamed")
+    bench.book.add("rename", FLOOR, {"time": took}, "rename, fsync the folder", durable=True)
+
+
+def _small(bench: Bench, pair: Pair, files: int) -> None:
+    small_files(pair.a.parent / "stage", files, 4096)
+    pair.open()
+    bench.heat("time")
+
+    def work() -> None:
+        (pair.a.parent / "stage").rename(pair.a / "many")
+        pair.sync(lambda: count(pair.b) == files)
+
+    bench.timed("small", pair, work)
+    same(pair)
+
+
+def _rename(bench: Bench, pair: Pair, files: int) -> None:
+    bench.heat("time")
+    time.sleep(bench.size("settle") / 2)  # what the daemons do after the last row has ended
+
+    def work() -> None:
+        (pair.a / "many").rename(pair.a / "renamed")
+        _arrived(pair, lambda: not (pair.b / "many").exists() and count(pair.b / "renamed") == files)
+
+    bench.timed("rename", pair, work)
+    pair.sync(lambda: True)
+    same(pair)
+
+
+def _arrived(pair: Pair, done: Check) -> None:
+    """Return when B shows it: daemons act by themselves, tools are called."""
+    if pair.daemon:
+        soon(done, f"{pair.name}: it does not come to B")
+    else:
+        pair.sync(done)
+
+
+def large_file(bench: Bench) -> None:
+    """One large file from A to B; then small changes in it, each of which must not cost the whole."""
+    size = bench.size("large")
+    with bench.trying("large", FLOOR), bench.ground.place() as base:
+        for _ in range(bench.repeat):
+            _large_floors(bench, base, size)
+    for kind in bench.kinds():
+        with bench.trying("large", kind.name), bench.open(kind) as pair:
+            pair.open()
+            _large(bench, pair, size)
+            same(pair)
+            for row, act in (("insert", _insert), ("overwrite", _overwrite)):
+                if bench.wants(row):
+                    with bench.trying(row, kind.name):
+                        act(bench, pair)
+                        pair.sync(lambda: True)
+                        same(pair)
+
+
+def _large_floors(bench: Bench, base: Path, size: int) -> None:
+    source, target = base / "large.bin", base / "copy.bin"
+    if not source.exists():
+        large(source, size)
+    for temperature in bench.temperatures():
+        bench.heat(temperature)
+        bench.book.add("large", FLOOR, {temperature: floors.copy_file(source, target)}, "cp, left to the kernel")
+        target.unlink()
+        bench.heat(temperature)
+        for row in ("insert", "overwrite"):
+            bench.heat(temperature)
+            bench.book.add(row, FLOOR, {temperature: floors.hash_file(source)}, PASS)
+    bench.heat("time")
+    took = floors.copy_file(source, target, durable=True)
+    bench.book.add("large", DURABLE_COPY, {"time": took}, "until it is on the disk", durable=True)
+    target.unlink()
+
+
+def _large(bench: Bench, pair: Pair, size: int) -> None:
+    """Each try brings another file; the last one stays for the rows that change it."""
+    tries = [temperature for _ in range(bench.repeat) for temperature in reversed(bench.temperatures())]
+    for number, temperature in enumerate(tries):
+        stage, name = pair.a.parent / "stage.bin", "large.bin"
+        large(stage, size, seed=number + 1)
+        bench.heat(temperature)
+
+        def work(stage: Path = stage, name: str = name, size: int = size) -> None:
+            ends = read_at(stage, size - 4096, 4096)
+            stage.rename(pair.a / name)
+            pair.sync(lambda: read_at(pair.b / name, size - 4096, 4097) == ends)
+
+        bench.timed("large", pair, work, temperature)
+
+
+def _insert(bench: Bench, pair: Pair) -> None:
+    """As an editor saves: the new file is written beside it, and the clock starts when it takes its place."""
+    path = pair.a / "large.bin"
+    for number in range(bench.repeat):
+        for temperature in bench.temperatures():
+            at = path.stat().st_size // 2 + number
+            stage = pair.a.parent / "stage.bin"
+            inserted(path, stage, at)
+            bench.heat(temperature)
+            size = stage.stat().st_size
+
+            def work(stage: Path = stage, size: int = size) -> None:
+                stage.rename(path)
+                pair.sync(lambda: (pair.b / "large.bin").stat().st_size == size)
+
+            bench.timed("insert", pair, work, temperature)
+
+
+def _overwrite(bench: Bench, pair: Pair) -> None:
+    path = pair.a / "large.bin"
+    for number in range(bench.repeat):
+        for temperature in bench.temperatures():
+            seed = 2 * number + (temperature == "cold")
+            data = random.Random(seed).randbytes(bench.size("patch"))
+            at = path.stat().st_size // 3 + seed
+            bench.heat(temperature)
+
+            def work(data: bytes = data, at: int = at) -> None:
+                overwrite(path, at, data)
+                pair.sync(lambda: read_at(pair.b / "large.bin", at, len(data)) == data)
+
+            bench.timed("overwrite", pair, work, temperature)
+
+
+def latency(bench: Bench) -> None:
+    """A small file is saved again and again; each time until B shows the new content."""
+    saves = bench.size("saves")
+    with bench.trying("latency", FLOOR), bench.ground.place() as base:
+        for took in floors.notice(base, saves):
+            bench.book.add("latency", FLOOR, {"time": took}, "inotify")
+    for kind in bench.kinds():
+        if not kind.daemon:
+            continue
+        with bench.trying("latency", kind.name), bench.open(kind) as pair:
+            pair.open()
+            _saves(bench, pair, saves)
+            same(pair)
+
+
+def _saves(bench: Bench, pair: Pair, saves: int) -> None:
+    chance = random.Random(4)
+    here, there = pair.a / "note.txt", pair.b / "note.txt"
+    here.write_bytes(b"first")
+    soon(lambda: read_at(there, 0, 100) == b"first", f"{pair.name}: nothing comes to B", 60)
+    for _ in range(saves):
+        time.sleep(chance.uniform(0.3, 0.7))  # never in step with anybody's timer
+        data = chance.randbytes(1000)
+
+        def work(data: bytes = data) -> None:
+            here.write_bytes(data)
+            soon(lambda: read_at(there, 0, 1001) == data, f"{pair.name}: the save does not come to B", 60)
+
+        bench.timed("latency", pair, work)

@@ -1,0 +1,152 @@
+"""A book as tables: for a terminal, and as Markdown. Pure but for the printing of ``show``; judges by ``marks``."""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.book import OURS, Book, Line, high, middle
+from bench.marks import ROWS, Judged, Row, Verdict, judged, ratio, shown, title
+
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 24
+_WIRE = ("up", "down", "wire")
+_INK = {Verdict.REACHED: "bold green", Verdict.MISSED: "bold red", Verdict.OPEN: "dim"}
+_SIGN = {Verdict.REACHED: "✔", Verdict.MISSED: "✘", Verdict.OPEN: "·"}
+
+
+def spread(figure: str, samples: list[float]) -> str:
+    """Return the median, and the least and most where there is more than one sample."""
+    text = shown(figure, middle(samples))
+    if len(samples) > 1:
+        text += f" ({_bare(figure, min(samples))}–{_bare(figure, max(samples))})"
+    return text
+
+
+def _bare(figure: str, value: float) -> str:
+    return shown(figure, value).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def times(value: float | None) -> str:
+    """Return a ratio as a person reads it."""
+    if value is None:
+        return ""
+    return f"{value:.1f} ×" if value < 100 else f"{value:,.0f} ×"
+
+
+def wire(line: Line) -> str:
+    """Return what travelled, both ways, by the medians."""
+    if "up" not in line.figures:
+        return ""
+    return f"{shown('up', middle(line.figures['up']))} ↑ {shown('down', middle(line.figures['down']))} ↓"
+
+
+def others(line: Line) -> list[str]:
+    """Return the figures that have no column of their own, each in words."""
+    found = []
+    times_ = line.figures.get("time", [])
+    if len(times_) >= 10:
+        found.append(f"95 %: {shown('time', high(times_))}")
+    for figure, samples in line.figures.items():
+        if figure not in ("time", "cold", *_WIRE):
+            found.append(f"{figure} {spread(figure, samples)}")
+    return found
+
+
+def spark(samples: list[int], width: int = SPARK_WIDTH) -> str:
+    """Return memory over time as a line of blocks: each the most of its stretch, the highest is the peak."""
+    if not samples:
+        return ""
+    step = max(1, -(-len(samples) // width))
+    tops = [max(samples[start : start + step]) for start in range(0, len(samples), step)]
+    most = max(tops) or 1
+    return "".join(SPARKS[min(len(SPARKS) - 1, top * len(SPARKS) // (most + 1))] for top in tops)
+
+
+def memories(line: Line) -> list[str]:
+    """Return for each process its memory over the time of the work, with its peak."""
+    return [f"{name} {spark(seen)} {shown('memory', max(seen))}" for name, seen in line.memory.items() if seen]
+
+
+def rows(book: Book) -> Iterator[tuple[Row, str, list[Line], list[Judged]]]:
+    """Yield what was measured, row by row."""
+    for row in ROWS:
+        lines = book.of_row(row.name)
+        if lines:
+            yield row, title(row, book.sizes), lines, judged(row, book)
+
+
+# --- for a terminal -----------------------------------------------------------------------------------------------
+
+
+def show(book: Book, console: Console) -> None:
+    """Print all of it."""
+    for row, name, lines, verdicts in rows(book):
+        table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("", "median (least–most)", "× floor", "cold", "sent", ""):
+            table.add_column(heading, justify="right" if heading in ("× floor",) else "left", overflow="fold")
+        for line in lines:
+            table.add_row(*_cells(line, book), style="bold" if line.who == row.who else "")
+        console.print(table)
+        for line in lines:
+            for text in memories(line):
+                console.print(f"  {line.who}: {text}", style="dim", highlight=False)
+        if verdicts:
+            marks = [f"[{_INK[one.verdict]}]{_SIGN[one.verdict]} {one.words}[/]" for one in verdicts]
+            console.print("  to reach:  " + "   ".join(marks), highlight=False)
+        console.print()
+    for text in _foot(book):
+        console.print(text, style="dim", highlight=False, markup=False)
+
+
+def _cells(line: Line, book: Book) -> list[str]:
+    time, cold = line.figures.get("time"), line.figures.get("cold")
+    note = "; ".join([*others(line), *([line.note] if line.note else [])])
+    who = line.who + ("" if line.durable or time is None or not _writes(line) else " *")
+    return [
+        who,
+        spread("time", time) if time else "",
+        times(ratio(line, book)),
+        f"{spread('cold', cold)}  {times(ratio(line, book, 'cold'))}" if cold else "",
+        wire(line),
+        note,
+    ]
+
+
+def _writes(line: Line) -> bool:
+    """Return whether durability means something for the row."""
+    return line.row in ("small", "many", "large", "insert", "overwrite", "rename", "latency")
+
+
+def _foot(book: Book) -> list[str]:
+    found = [f"{name}: {value}" for name, value in book.conditions.items()]
+    found += [f"{name}: {version}" for name, version in book.peers.items()]
+    found.append("* ends before it is on the disk")
+    if book.scale != "full":
+        found.append(f"scale {book.scale}: marks are for the full scale, and are not judged here")
+    if book.profiles:
+        found.append(f"profiles (which slow down what they watch): {book.profiles}")
+    found += [f"TROUBLE {text}" for text in book.troubles]
+    return found
+
+
+# --- Markdown -----------------------------------------------------------------------------------------------------
+
+
+def markdown(book: Book) -> str:
+    """Return all of it as Markdown: one table, then the conditions."""
+    out = [
+        "| work | who | median (least–most) | × floor | cold | sent | also | mark |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row, name, lines, verdicts in rows(book):
+        for number, line in enumerate(lines):
+            who, time, factor, cold, sent, note = _cells(line, book)
+            mark = ", ".join(f"{one.words}: {one.verdict.value}" for one in verdicts) if line.who == row.who else ""
+            who = f"**{who}**" if line.who in (row.who, OURS) else who
+            cells = [name if number == 0 else "", who, time, factor, cold, sent, note, mark]
+            out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    out.append("")
+    out += [f"- {text}" for text in _foot(book)]
+    return "\n".join(out) + "\n"
