@@ -25,7 +25,7 @@ class Syncd:
     def __init__(self, base: Path, wire: Wire, names: str = "ab", profiles: Path | None = None) -> None:
         self._undo = contextlib.ExitStack()
         self.base, self.wire, self._names, self._profiles = base, wire, names, profiles
-        self.hub: Hub
+        self.hub: Hub  # once it is tied
         self.devices: list[Device] = []
         # ``init`` would make them; rows fill A before it is tied.
         self.a, self.b = (base / name / "root" for name in "ab")
@@ -72,8 +72,11 @@ class Syncd:
 
     def pids(self) -> dict[str, int]:
         """Return daemons and hub."""
-        found = {f"daemon {device.name.upper()}": device.daemon.pid for device in self.devices}
-        with contextlib.suppress(Failed):  # it is away while an index is made
+        found = {}
+        for device in self.devices:
+            with contextlib.suppress(Failed):  # while an index is made there is one daemon, and no hub
+                found[f"daemon {device.name.upper()}"] = device.daemon.pid
+        with contextlib.suppress(Failed, AttributeError):
             found["hub"] = self.hub.process.pid
         return found
 

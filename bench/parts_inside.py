@@ -84,7 +84,7 @@ def _node(database: Database, n: int, parent: NodeKey, name: str, kind: Kind) ->
     here = Present(Place(parent, name), _hash(n) if file else None, size=n if file else 0, mtime_ns=10**18 + n)
     there = Present(here.place, here.hash, size=here.size, mtime_ns=here.mtime_ns, version=Version(n + 1, "0123456789"))
     print_ = Fingerprint(1, n + 100, 10**18 + n, 10**18 + n, here.size)
-    node_id = _hash(-n - 1 - file)[:16]
+    node_id = _hash(-2 * n - 1 - file)[:16]
     return database.nodes.insert(kind, node_id=node_id, synced=there, remote=there, local=here, fingerprint=print_)
 
 

@@ -81,8 +81,9 @@ def _in_sync(bench: Bench, pair: Syncd) -> None:
 def _planning(bench: Bench, who: str, hub: Hub, device: Device) -> None:
     """Change one file, and see when the change is in the hub's journal: noticed, hashed, planned, sent, committed."""
     chance = random.Random(5)
-    path = device.root / "folder 0000" / "file 000000.txt"
-    for _ in range(CHANGES):
+    for number in range(CHANGES):
+        # Another one each time: a file that changes again and again is left to rest on purpose.
+        path = device.root / "folder 0000" / f"file {number:06}.txt"
         time.sleep(chance.uniform(0.3, 0.7))
         before = hub.newest
         began = time.perf_counter()

@@ -181,15 +181,17 @@ def latency(bench: Bench) -> None:
 
 def _saves(bench: Bench, pair: Pair, saves: int) -> None:
     chance = random.Random(4)
-    here, there = pair.a / "note.txt", pair.b / "note.txt"
-    here.write_bytes(b"first")
-    soon(lambda: read_at(there, 0, 100) == b"first", f"{pair.name}: nothing comes to B", 60)
-    for _ in range(saves):
+    names = [f"note {number:03}.txt" for number in range(saves)]
+    for name in names:
+        (pair.a / name).write_bytes(b"first")
+    soon(lambda: count(pair.b) == saves, f"{pair.name}: nothing comes to B", 60)
+    time.sleep(bench.size("settle"))
+    for name in names:  # another one each time: a file that changes again and again is left to rest on purpose
         time.sleep(chance.uniform(0.3, 0.7))  # never in step with anybody's timer
         data = chance.randbytes(1000)
 
-        def work(data: bytes = data) -> None:
-            here.write_bytes(data)
-            soon(lambda: read_at(there, 0, 1001) == data, f"{pair.name}: the save does not come to B", 60)
+        def work(name: str = name, data: bytes = data) -> None:
+            (pair.a / name).write_bytes(data)
+            soon(lambda: read_at(pair.b / name, 0, 1001) == data, f"{pair.name}: the save does not come to B", 60)
 
         bench.timed("latency", pair, work)

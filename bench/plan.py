@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+import apsw
+
 from bench.book import OURS, Book, Line
 from bench.ground import Ground
 from bench.ours import Syncd
@@ -58,14 +60,16 @@ class Bench:
     @contextlib.contextmanager
     def trying(self, row: str, who: str) -> Iterator[None]:
         """Write down what goes wrong inside, and go on."""
-        self.say(f"  {row}: {who}")
+        began = time.monotonic()
         try:
             yield
+            self.say(f"  {row}: {who}, {time.monotonic() - began:.0f} s in all")
         except CannotDo as reason:
             self.book.line(row, who).note = str(reason)
-        except (Failed, OSError, subprocess.SubprocessError, SyncdError) as error:
+        except (Failed, OSError, subprocess.SubprocessError, SyncdError, apsw.Error) as error:
             self.book.troubles.append(f"{row}, {who}: {error}")
             self.book.line(row, who).note = "failed"
+            self.say(f"  {self.book.troubles[-1]}")
 
     @contextlib.contextmanager
     def open(self, kind: type[Pair], fill: Fill | None = None, both: bool = False) -> Iterator[Pair]:

@@ -185,7 +185,7 @@ class Process:
 
     def said(self) -> str:
         """Return the end of its log."""
-        return self.log.read_text(errors="replace")[-2000:]
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else "nothing"
 
 
 class Hub:

@@ -8,6 +8,7 @@ Ends with 1 when something failed or a mark was missed. Linux only: figures come
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if not asked.plain:
         enter_own_namespaces("bench.run", given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     book = _measured(asked)
     show(book, Console())
     print(f"figures: {asked.json}")

@@ -1,8 +1,8 @@
-"""Runs `syncd` and notes where its threads spend their time on the processor: python -m bench.sampled OUT ARGUMENTS...
+"""Runs `syncd` and notes where its threads compute: python -m bench.sampled OUT ARGUMENTS...
 
-Every few milliseconds each thread's stack is noted, weighted with what that thread has computed since; who sleeps weighs
-nothing. At the end OUT.folded holds all stacks (for any flame graph tool) and OUT.txt the heaviest functions. Time in C is
-told of the Python line that called it. Needs nothing but the standard library, and sees all threads.
+Every few milliseconds each thread's stack is noted, weighted with what that thread has computed since; who sleeps
+weighs nothing. At the end OUT.folded holds all stacks (for any flame graph tool) and OUT.txt the heaviest functions.
+Time in C is told of the Python line that called it. Needs only the standard library, and sees all threads.
 """
 
 import contextlib
