@@ -6,22 +6,29 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.book import OURS, Book, Line, high, middle
+from bench.book import FLOOR, OURS, Book, Line, high, middle
 from bench.marks import ROWS, Judged, Row, Verdict, judged, ratio, shown, title
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
+BAR_WIDTH = 16
 _WIRE = ("up", "down", "wire")
 _INK = {Verdict.REACHED: "bold green", Verdict.MISSED: "bold red", Verdict.OPEN: "dim"}
 _SIGN = {Verdict.REACHED: "✔", Verdict.MISSED: "✘", Verdict.OPEN: "·"}
 
 
 def spread(figure: str, samples: list[float]) -> str:
-    """Return the median, and the least and most where there is more than one sample."""
-    text = shown(figure, middle(samples))
-    if len(samples) > 1:
-        text += f" ({_bare(figure, min(samples))}–{_bare(figure, max(samples))})"
-    return text
+    """Return the median, and the least and most where they differ from each other."""
+    return shown(figure, middle(samples)) + (f" ({ends})" if (ends := least_most(figure, samples)) else "")
+
+
+def least_most(figure: str, samples: list[float]) -> str:
+    """Return the least and the most; nothing where that is one and the same."""
+    least, most = (_bare(figure, one(samples)) for one in (min, max))
+    if least == most:
+        return ""
+    number, _, unit = least.partition("\N{NO-BREAK SPACE}")
+    return f"{number if most.endswith(unit) and unit else least}–{most}"
 
 
 def _bare(figure: str, value: float) -> str:
@@ -33,6 +40,15 @@ def times(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.1f} ×" if value < 100 else f"{value:,.0f} ×"
+
+
+def bar(line: Line, lines: list[Line], width: int = BAR_WIDTH) -> str:
+    """Return a bar as long as the time is, beside the longest of its row."""
+    longest = max((middle(one.figures["time"]) for one in lines if one.figures.get("time")), default=0.0)
+    if not line.figures.get("time") or longest <= 0:
+        return ""
+    eighths = round(middle(line.figures["time"]) / longest * width * 8)
+    return "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8] or "▏"
 
 
 def wire(line: Line) -> str:
@@ -84,13 +100,14 @@ def show(book: Book, console: Console) -> None:
     """Print all of it."""
     for row, name, lines, verdicts in rows(book):
         table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("", "median (least–most)", "× floor", "cold", "sent", ""):
-            table.add_column(heading, justify="right" if heading in ("× floor",) else "left", overflow="fold")
+        for heading in ("", "median", "least–most", "× floor", "", "cold", "sent ↑ and ↓"):
+            table.add_column(heading, justify="right" if heading in ("median", "× floor") else "left", no_wrap=True)
         for line in lines:
-            table.add_row(*_cells(line, book), style="bold" if line.who == row.who else "")
+            style = "bold cyan" if line.who == row.who else "dim" if line.who.startswith(FLOOR) else ""
+            table.add_row(*_cells(line, lines, book), style=style)
         console.print(table)
         for line in lines:
-            for text in memories(line):
+            for text in [*_notes(line), *memories(line)]:
                 console.print(f"  {line.who}: {text}", style="dim", highlight=False)
         if verdicts:
             marks = [f"[{_INK[one.verdict]}]{_SIGN[one.verdict]} {one.words}[/]" for one in verdicts]
@@ -100,18 +117,27 @@ def show(book: Book, console: Console) -> None:
         console.print(text, style="dim", highlight=False, markup=False)
 
 
-def _cells(line: Line, book: Book) -> list[str]:
+def _cells(line: Line, lines: list[Line], book: Book) -> list[str]:
     time, cold = line.figures.get("time"), line.figures.get("cold")
-    note = "; ".join([*others(line), *([line.note] if line.note else [])])
-    who = line.who + ("" if line.durable or time is None or not _writes(line) else " *")
     return [
-        who,
-        spread("time", time) if time else "",
+        _who(line),
+        shown("time", middle(time)) if time else "",
+        least_most("time", time) if time else "",
         times(ratio(line, book)),
+        bar(line, lines),
         f"{spread('cold', cold)}  {times(ratio(line, book, 'cold'))}" if cold else "",
         wire(line),
-        note,
     ]
+
+
+def _who(line: Line) -> str:
+    return line.who + ("" if line.durable or not line.figures.get("time") or not _writes(line) else " *")
+
+
+def _notes(line: Line) -> list[str]:
+    """Return in one line what has no column."""
+    found = [*([line.note] if line.note else []), *others(line)]
+    return ["; ".join(found)] if found else []
 
 
 def _writes(line: Line) -> bool:
@@ -142,10 +168,11 @@ def markdown(book: Book) -> str:
     ]
     for row, name, lines, verdicts in rows(book):
         for number, line in enumerate(lines):
-            who, time, factor, cold, sent, note = _cells(line, book)
+            _, median, ends, factor, _, cold, sent = _cells(line, lines, book)
             mark = ", ".join(f"{one.words}: {one.verdict.value}" for one in verdicts) if line.who == row.who else ""
-            who = f"**{who}**" if line.who in (row.who, OURS) else who
-            cells = [name if number == 0 else "", who, time, factor, cold, sent, note, mark]
+            who = f"**{_who(line)}**" if line.who in (row.who, OURS) else _who(line)
+            time = median + (f" ({ends})" if ends else "")
+            cells = [name if number == 0 else "", who, time, factor, cold, sent, "; ".join(_notes(line)), mark]
             out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     out.append("")
     out += [f"- {text}" for text in _foot(book)]

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.show or asked.markdown:
         book = Book.load(asked.show or asked.markdown)
         if asked.show:
-            show(book, Console())
+            show(book, _console())
         else:
             print(markdown(book), end="")
         return 0
@@ -69,10 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
         enter_own_namespaces("bench.run", given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     book = _measured(asked)
-    show(book, Console())
+    show(book, _console())
     print(f"figures: {asked.json}")
     missed = any(one.verdict is Verdict.MISSED for row in ROWS if book.of_row(row.name) for one in judged(row, book))
     return 1 if missed or book.troubles else 0
+
+
+def _console() -> Console:
+    """A terminal is as wide as it is; a file can be as wide as the table."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _measured(asked: argparse.Namespace) -> Book:

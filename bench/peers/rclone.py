@@ -21,7 +21,9 @@ class Rclone(Tool):
         return said_version("rclone", "version")
 
     def open(self) -> None:
-        """Make its first lists."""
+        """Make its first lists. It refuses to go on from an empty one: a hidden file stands in both folders."""
+        for folder in (self.a, self.b):
+            (folder / ".first").write_text("first\n")
         self._bisync("--resync")
 
     def call(self) -> None:
