@@ -7,7 +7,7 @@ from typing import ClassVar
 import syncd
 from bench.book import OURS
 from bench.pairs import Check, soon
-from bench.rig import Device, Failed, Hub, space
+from bench.rig import LONG, Device, Failed, Hub, space
 from bench.wire import Wire
 from syncd.db.views import open_view
 from syncd.model.errors import SyncdError
@@ -54,13 +54,13 @@ class Syncd:
     def sync(self, done: Check) -> None:
         """Ask A, then B, to say when it is in sync: each looks at all of its folder for that."""
         for device in self.devices:
-            device.ask("wait")
+            device.ask("wait", LONG)
         if not done():
             raise Failed("the daemons say that all is in sync, but the work is not done")
 
     def rescan(self) -> None:
         """Ask A's daemon to look at everything."""
-        self.devices[0].ask("scan")
+        self.devices[0].ask("scan", LONG)
 
     def index(self, files: int) -> None:
         """Start A's daemon with the hub away: it looks and hashes, and nothing can be sent."""

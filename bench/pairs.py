@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
-from bench.rig import PATIENCE, Failed
+from bench.rig import LONG, Failed
 from bench.wire import Wire
 
 Check = Callable[[], bool]
@@ -68,7 +68,7 @@ class Pair(Protocol):
         ...
 
 
-def soon(done: Check, failure: str, patience: float = PATIENCE) -> None:
+def soon(done: Check, failure: str, patience: float = LONG) -> None:
     """Return when *done* holds; looks often, but spends at most a tenth of the time on looking."""
     deadline = time.monotonic() + patience
     while True:
@@ -133,7 +133,7 @@ class Tool:
         """Run a command to its end; returns what it said."""
         done = subprocess.run(
             command, check=False, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=PATIENCE,
+            stderr=subprocess.STDOUT, timeout=LONG,
         )  # fmt: skip
         said = done.stdout.decode(errors="replace")
         if done.returncode not in self.codes:

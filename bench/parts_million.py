@@ -14,7 +14,7 @@ from bench.ours import Syncd
 from bench.pairs import soon
 from bench.parts_trees import index_of, rescans
 from bench.plan import Bench
-from bench.rig import Device, Failed, Hub, until
+from bench.rig import LONG, Device, Failed, Hub, until
 from bench.trees import small_files
 
 ROWS = frozenset({"index-million", "upload-million", "rescan-million", "planning", "status", "start"})
@@ -99,7 +99,7 @@ def _planning(bench: Bench, who: str, hub: Hub, device: Device) -> None:
 
 def _status(bench: Bench, device: Device) -> None:
     """Call `syncd status` while all files are read again."""
-    scan = threading.Thread(target=lambda: device.ask("scan", deep="yes"), daemon=True)
+    scan = threading.Thread(target=lambda: device.ask("scan", LONG, deep="yes"), daemon=True)
     scan.start()
     until(lambda: _phase(device) == "scanning" or not scan.is_alive(), 60, lambda: "the scan does not begin")
     ended = False
@@ -109,7 +109,7 @@ def _status(bench: Bench, device: Device) -> None:
         device.cli("status", codes=(0, 3))
         times.append(time.perf_counter() - began)
         ended = ended or not scan.is_alive()
-    scan.join(3600)
+    scan.join(LONG)
     note = f"{CALLS} calls" + (", the scan ended before the last" if ended else "")
     for took in times:
         bench.book.add("status", OURS, {"time": took}, note)
@@ -130,7 +130,7 @@ def _start(bench: Bench, device: Device) -> None:
             device.daemon.start()
             soon(device.answers, "the daemon does not answer", 600)
             answers = time.perf_counter() - began
-            device.ask("wait")
+            device.ask("wait", LONG)
             suffix = ", cold" if temperature == "cold" else ""
             took = {temperature: time.perf_counter() - began, f"until it answers{suffix}": answers}
             bench.book.add("start", OURS, took, "from its start until all is known to be in sync")

@@ -86,16 +86,24 @@ def large_file(bench: Bench) -> None:
         for _ in range(bench.repeat):
             _large_floors(bench, base, size)
     for kind in bench.kinds():
-        with bench.trying("large", kind.name), bench.open(kind) as pair:
-            pair.open()
-            _large(bench, pair, size)
-            same(pair)
-            for row, act in (("insert", _insert), ("overwrite", _overwrite)):
-                if bench.wants(row):
-                    with bench.trying(row, kind.name):
-                        act(bench, pair)
-                        pair.sync(lambda: True)
-                        same(pair)
+        with bench.trying("large", kind.name):
+            for number in range(
+                bench.repeat
+            ):  # fresh ones: what is replaced fills trash and guard
+                with bench.open(kind) as pair:
+                    _large_once(bench, pair, number)
+
+
+def _large_once(bench: Bench, pair: Pair, number: int) -> None:
+    pair.open()
+    _large(bench, pair, number)
+    same(pair)
+    for row, act in (("insert", _insert), ("overwrite", _overwrite)):
+        if bench.wants(row):
+            with bench.trying(row, pair.name):
+                act(bench, pair)
+                pair.sync(lambda: True)
+                same(pair)
 
 
 def _large_floors(bench: Bench, base: Path, size: int) -> None:
@@ -116,15 +124,15 @@ def _large_floors(bench: Bench, base: Path, size: int) -> None:
     target.unlink()
 
 
-def _large(bench: Bench, pair: Pair, size: int) -> None:
-    """Each try brings another file; the last one stays for the rows that change it."""
-    tries = [temperature for _ in range(bench.repeat) for temperature in reversed(bench.temperatures())]
-    for number, temperature in enumerate(tries):
-        stage, name = pair.a.parent / "stage.bin", "large.bin"
-        large(stage, size, seed=number + 1)
+def _large(bench: Bench, pair: Pair, number: int) -> None:
+    """One file for each temperature; large.bin stays for the rows that change it."""
+    size, stage = bench.size("large"), pair.a.parent / "stage.bin"
+    for temperature in bench.temperatures() if bench.wants("large") else ("time",):
+        name = "large.bin" if temperature == "time" else "cold.bin"
+        large(stage, size, seed=2 * number + (temperature == "cold"))
         bench.heat(temperature)
 
-        def work(stage: Path = stage, name: str = name, size: int = size) -> None:
+        def work(name: str = name) -> None:
             ends = read_at(stage, size - 4096, 4096)
             stage.rename(pair.a / name)
             pair.sync(lambda: read_at(pair.b / name, size - 4096, 4097) == ends)
@@ -134,37 +142,32 @@ def _large(bench: Bench, pair: Pair, size: int) -> None:
 
 def _insert(bench: Bench, pair: Pair) -> None:
     """As an editor saves: the new file is written beside it, and the clock starts when it takes its place."""
-    path = pair.a / "large.bin"
-    for number in range(bench.repeat):
-        for temperature in bench.temperatures():
-            at = path.stat().st_size // 2 + number
-            stage = pair.a.parent / "stage.bin"
-            inserted(path, stage, at)
-            bench.heat(temperature)
-            size = stage.stat().st_size
+    path, stage = pair.a / "large.bin", pair.a.parent / "stage.bin"
+    for temperature in bench.temperatures():
+        inserted(path, stage, path.stat().st_size // 2)
+        bench.heat(temperature)
+        size = stage.stat().st_size
 
-            def work(stage: Path = stage, size: int = size) -> None:
-                stage.rename(path)
-                pair.sync(lambda: (pair.b / "large.bin").stat().st_size == size)
+        def work(size: int = size) -> None:
+            stage.rename(path)
+            pair.sync(lambda: (pair.b / "large.bin").stat().st_size == size)
 
-            bench.timed("insert", pair, work, temperature)
+        bench.timed("insert", pair, work, temperature)
 
 
 def _overwrite(bench: Bench, pair: Pair) -> None:
     path = pair.a / "large.bin"
-    for number in range(bench.repeat):
-        for temperature in bench.temperatures():
-            seed = 2 * number + (temperature == "cold")
-            data = random.Random(seed).randbytes(bench.size("patch"))
-            at = path.stat().st_size // 3 + seed
-            bench.heat(temperature)
-            time.sleep(WHOLE_SECOND)
+    for temperature in bench.temperatures():
+        data = random.Random(temperature).randbytes(bench.size("patch"))
+        at = path.stat().st_size // 3
+        bench.heat(temperature)
+        time.sleep(WHOLE_SECOND)
 
-            def work(data: bytes = data, at: int = at) -> None:
-                overwrite(path, at, data)
-                pair.sync(lambda: read_at(pair.b / "large.bin", at, len(data)) == data)
+        def work(data: bytes = data, at: int = at) -> None:
+            overwrite(path, at, data)
+            pair.sync(lambda: read_at(pair.b / "large.bin", at, len(data)) == data)
 
-            bench.timed("overwrite", pair, work, temperature)
+        bench.timed("overwrite", pair, work, temperature)
 
 
 def latency(bench: Bench) -> None:

@@ -133,7 +133,7 @@ def _idle(bench: Bench, pair: Pair) -> None:
             "wake-ups a second of the hub": hub.switches / seconds,
             "memory of the hub": resident(pids["hub"]),
         }
-    bench.book.add("idle", pair.name, figures, pair.note, pair.durable)
+    bench.book.add("idle", pair.name, figures, durable=pair.durable)
 
 
 def million_floor(bench: Bench) -> None:

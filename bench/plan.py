@@ -33,6 +33,8 @@ SMALL: Final = {
 }  # fmt: skip
 SCALES: Final = {"full": FULL, "small": SMALL}
 
+TOLD: Final = 300
+
 P = TypeVar("P", bound=Pair)
 Fill = Callable[[Path], None]
 
@@ -67,7 +69,7 @@ class Bench:
         except CannotDo as reason:
             self.book.line(row, who).note = str(reason)
         except (Failed, OSError, subprocess.SubprocessError, SyncdError, apsw.Error) as error:
-            self.book.troubles.append(f"{row}, {who}: {error}")
+            self.book.troubles.append(f"{row}, {who}: {_short(str(error))}")
             self.book.line(row, who).note = "failed"
             self.say(f"  {self.book.troubles[-1]}")
 
@@ -98,7 +100,7 @@ class Bench:
 
     def line(self, row: str, kind: type[Pair]) -> Line:
         """Return the line of *kind* in *row*."""
-        return self.book.line(row, kind.name, kind.note, kind.durable)
+        return self.book.line(row, kind.name, durable=kind.durable)
 
     def temperatures(self) -> tuple[str, ...]:
         """Return the figures that a look at files has: with warm caches, and cold where that can be had."""
@@ -122,7 +124,7 @@ class Bench:
         up, down = pair.wire.up - up, pair.wire.down - down
         if up + down and figure == "time":
             figures |= {"up": up, "down": down, "wire": up + down}
-        self.book.add(row, pair.name, figures, pair.note, pair.durable)
+        self.book.add(row, pair.name, figures, durable=pair.durable)
 
 
 def same(pair: Pair) -> None:
@@ -131,6 +133,12 @@ def same(pair: Pair) -> None:
     if here != there:
         names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
         raise Failed(f"A and B differ in {len(names)} names, {names[0]!r} for one")
+
+
+def _short(text: str) -> str:
+    """Return the end of what a program said, which is where it says why, in one line."""
+    words = " ".join(text.split())
+    return words if len(words) <= TOLD else "... " + words[-TOLD:]
 
 
 def is_ours(kind: type[Pair]) -> bool:

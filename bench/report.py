@@ -142,6 +142,8 @@ def _notes(line: Line) -> list[str]:
 
 def _writes(line: Line) -> bool:
     """Return whether durability means something for the row."""
+    if line.row in ("insert", "overwrite", "latency") and line.who == FLOOR:
+        return False
     return line.row in ("small", "many", "large", "insert", "overwrite", "rename", "latency")
 
 

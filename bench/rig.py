@@ -26,6 +26,8 @@ SYNCD: Final = [sys.executable, "-m", "syncd.cli.main"]
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 START_SECONDS: Final = 20.0
 PATIENCE: Final = 900.0
+LONG: Final = 4 * 3600.0
+"""How long work on a million files may take before it counts as stuck."""
 REST_SECONDS: Final = 3.0
 
 

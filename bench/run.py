@@ -84,8 +84,10 @@ def _measured(asked: argparse.Namespace) -> Book:
     ground = Ground(asked.scratch, plain=asked.plain)
     book = Book(asked.scale, SCALES[asked.scale], ground.conditions())
     versions = {kind: None if asked.alone else kind.version() for kind in PEERS}
-    book.peers = {Syncd.name: Syncd.version()}
-    book.peers |= {kind.name: told or "not installed" for kind, told in versions.items() if not asked.alone}
+    book.peers = {Syncd.name: f"{Syncd.version()}; {Syncd.note}"}
+    if not asked.alone:
+        for kind, told in versions.items():
+            book.peers[kind.name] = f"{told}; {kind.note}" if told else "not installed"
     profiles = None
     if asked.profile:
         profiles = asked.json.with_suffix(".profiles").resolve()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from xml.sax.saxutils import quoteattr
 
 from bench.pairs import Check, clean_environment, end, said_version, soon
-from bench.rig import PATIENCE, Failed, free_port
+from bench.rig import LONG, Failed, free_port
 from bench.wire import Wire
 
 KEY: Final = "bench"
@@ -84,7 +84,7 @@ class Instance:
             raise Failed(f"Syncthing does not run; it said: {(self.home / 'log').read_text()[-1000:]}")
         return self._child.pid
 
-    def ask(self, path: str, method: str = "GET", patience: float = PATIENCE) -> Any:
+    def ask(self, path: str, method: str = "GET", patience: float = LONG) -> Any:
         """Ask its REST interface."""
         link = http.client.HTTPConnection("127.0.0.1", self.gui, timeout=patience)
         try:
