@@ -8,7 +8,7 @@ from bench import floors
 from bench.book import FLOOR
 from bench.pairs import Check, Pair, soon
 from bench.plan import Bench, same
-from bench.trees import count, inserted, large, overwrite, read_at, small_files
+from bench.trees import count, inserted, large, overwrite, read_at, size_of, small_files
 
 EACH = "floor, fsync each"
 DURABLE_COPY = "floor, cp and fsync"
@@ -87,9 +87,7 @@ def large_file(bench: Bench) -> None:
             _large_floors(bench, base, size)
     for kind in bench.kinds():
         with bench.trying("large", kind.name):
-            for number in range(
-                bench.repeat
-            ):  # fresh ones: what is replaced fills trash and guard
+            for number in range(bench.repeat):  # fresh ones: what is replaced fills trash and guard
                 with bench.open(kind) as pair:
                     _large_once(bench, pair, number)
 
@@ -150,7 +148,7 @@ def _insert(bench: Bench, pair: Pair) -> None:
 
         def work(size: int = size) -> None:
             stage.rename(path)
-            pair.sync(lambda: (pair.b / "large.bin").stat().st_size == size)
+            pair.sync(lambda: size_of(pair.b / "large.bin") == size)
 
         bench.timed("insert", pair, work, temperature)
 

@@ -12,6 +12,7 @@ from bench.marks import ROWS, Judged, Row, Verdict, judged, ratio, shown, title
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 24
 BAR_WIDTH = 16
+HEADINGS = ("", "median", "least–most", "× floor", "", "cold", "sent ↑ and ↓")
 _WIRE = ("up", "down", "wire")
 _INK = {Verdict.REACHED: "bold green", Verdict.MISSED: "bold red", Verdict.OPEN: "dim"}
 _SIGN = {Verdict.REACHED: "✔", Verdict.MISSED: "✘", Verdict.OPEN: "·"}
@@ -85,10 +86,14 @@ def memories(line: Line) -> list[str]:
     return [f"{name} {spark(seen)} {shown('memory', max(seen))}" for name, seen in line.memory.items() if seen]
 
 
+def _rank(line: Line) -> int:
+    return (FLOOR, OURS, line.who).index(line.who.split(",")[0]) if line.who.startswith((FLOOR, OURS)) else 2
+
+
 def rows(book: Book) -> Iterator[tuple[Row, str, list[Line], list[Judged]]]:
     """Yield what was measured, row by row."""
     for row in ROWS:
-        lines = book.of_row(row.name)
+        lines = sorted(book.of_row(row.name), key=_rank)
         if lines:
             yield row, title(row, book.sizes), lines, judged(row, book)
 
@@ -99,15 +104,17 @@ def rows(book: Book) -> Iterator[tuple[Row, str, list[Line], list[Judged]]]:
 def show(book: Book, console: Console) -> None:
     """Print all of it."""
     for row, name, lines, verdicts in rows(book):
+        timed = any(line.figures.get("time") for line in lines)
         table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("", "median", "least–most", "× floor", "", "cold", "sent ↑ and ↓"):
-            table.add_column(heading, justify="right" if heading in ("median", "× floor") else "left", no_wrap=True)
-        for line in lines:
+        found = [_cells(line, lines, book) for line in lines] if timed else _by_figure(lines, book)
+        for heading in HEADINGS if timed else ("", *_figures(lines)):
+            table.add_column(heading, justify="right" if heading in ("median", "× floor") else "left", no_wrap=timed)
+        for line, cells in zip(lines, found, strict=True):
             style = "bold cyan" if line.who == row.who else "dim" if line.who.startswith(FLOOR) else ""
-            table.add_row(*_cells(line, lines, book), style=style)
+            table.add_row(*cells, style=style)
         console.print(table)
         for line in lines:
-            for text in [*_notes(line), *memories(line)]:
+            for text in [*(_notes(line) if timed else [line.note] if line.note else []), *memories(line)]:
                 console.print(f"  {line.who}: {text}", style="dim", highlight=False)
         if verdicts:
             marks = [f"[{_INK[one.verdict]}]{_SIGN[one.verdict]} {one.words}[/]" for one in verdicts]
@@ -115,6 +122,23 @@ def show(book: Book, console: Console) -> None:
         console.print()
     for text in _foot(book):
         console.print(text, style="dim", highlight=False, markup=False)
+
+
+def _figures(lines: list[Line]) -> list[str]:
+    return list(dict.fromkeys(figure for line in lines for figure in line.figures))
+
+
+def _by_figure(lines: list[Line], book: Book) -> list[list[str]]:
+    """Return the cells of a row that is not about one time: a column for each figure."""
+    found = []
+    for line in lines:
+        cells = [line.who]
+        for figure in _figures(lines):
+            text = spread(figure, line.figures[figure]) if line.figures.get(figure) else ""
+            factor = ratio(line, book, figure) if line.who != FLOOR else None
+            cells.append(text + (f"  {factor:.2f} × floor" if factor is not None else ""))
+        found.append(cells)
+    return found
 
 
 def _cells(line: Line, lines: list[Line], book: Book) -> list[str]:

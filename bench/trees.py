@@ -87,6 +87,14 @@ def read_at(path: Path, at: int, size: int) -> bytes:
         return b""
 
 
+def size_of(path: Path) -> int:
+    """Return how long the file is; -1 where it is not there, or not at this moment."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
 def count(root: Path) -> int:
     """Return how many files are below *root* under names that are not hidden (which is where unfinished ones are)."""
     return sum(1 for _ in files_of(str(root)))

@@ -68,7 +68,7 @@ class Instance:
         with (self.home / "log").open("ab") as log:
             self._child = subprocess.Popen(
                 ("syncthing", "serve", f"--home={self.home}", "--no-browser", "--no-restart"),
-                env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**self._environment, "STMONITORED": "yes"}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
     def stop(self) -> None:
