@@ -32,8 +32,11 @@ class Rclone(Tool):
 
     def _bisync(self, *more: str) -> None:
         # It refuses to go on when all files changed, or too many went: here that is meant.
-        self.run("rclone", "bisync", str(self.a), str(self.b), "--force", "--remove-empty-dirs", "--config", str(self.base / "rclone.conf"),
-                 "--workdir", str(self.base / "lists"), "--cache-dir", str(self.base / "cache"), *more)  # fmt: skip
+        self.run(
+            "rclone", "bisync", str(self.a), str(self.b), "--force", "--remove-empty-dirs",
+            "--config", str(self.base / "rclone.conf"), "--workdir", str(self.base / "lists"),
+            "--cache-dir", str(self.base / "cache"), *more,
+        )  # fmt: skip
 
     def index(self, files: int) -> None:
         """Meet two folders that are the same."""
