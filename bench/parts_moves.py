@@ -12,8 +12,9 @@ from bench.trees import count, inserted, large, overwrite, read_at, size_of, sma
 
 EACH = "floor, fsync each"
 DURABLE_COPY = "floor, cp and fsync"
-WHOLE_SECOND = 1.1
-"""Some tell by time and size whether a file changed, and know times in whole seconds only."""
+REST = 5.0
+"""Seconds between two changes of one file: what changes again and again is left to rest by syncd, longer each time, and
+some tell by size and whole seconds whether a file changed."""
 PASS = "one hash pass, one thread"
 
 
@@ -144,6 +145,7 @@ def _insert(bench: Bench, pair: Pair) -> None:
     for temperature in bench.temperatures():
         inserted(path, stage, path.stat().st_size // 2)
         bench.heat(temperature)
+        time.sleep(REST)
         size = stage.stat().st_size
 
         def work(size: int = size) -> None:
@@ -159,7 +161,7 @@ def _overwrite(bench: Bench, pair: Pair) -> None:
         data = random.Random(temperature).randbytes(bench.size("patch"))
         at = path.stat().st_size // 3
         bench.heat(temperature)
-        time.sleep(WHOLE_SECOND)
+        time.sleep(REST)
 
         def work(data: bytes = data, at: int = at) -> None:
             overwrite(path, at, data)
