@@ -10,7 +10,7 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --strip-extra
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .PHONY: help up install dev test lint types contracts unit kill200 kill1000 chaos soak properties sweep exhaustive \
-	planted coverage acceptance format lock clean
+	planted coverage acceptance bench format lock clean
 
 help:
 	@echo "make up [ROOT=folder]   install, then run a hub and the daemon on ~/Sync (or ROOT), and print an invite"
@@ -25,6 +25,7 @@ help:
 	@echo "make exhaustive         every interleaving of a small model; make planted: each planted bug must be caught"
 	@echo "make coverage           every branch of what could cost a person their files"
 	@echo "make acceptance         measure the marks of the first release (Linux; 3 GB of scratch, ten minutes)"
+	@echo "make bench              measure every row beside its floor and installed peers (hours); ROWS, SCALE=small, RESULT=FILE"
 	@echo "make format             put the code into its format"
 	@echo "make lock               resolve the lock files again (needs Python 3.11)"
 	@echo "make clean              remove .venv and caches"
@@ -130,7 +131,18 @@ coverage: dev
 	@$(BIN)/python -m tests.coverage_check
 
 acceptance: dev
-	@$(BIN)/python bench/acceptance.py
+	@$(BIN)/python -m bench.acceptance
+
+# Which rows (all), how large (full, small), how often, where the figures go, and where the work is done.
+ROWS ?=
+SCALE ?= full
+REPEAT ?= 3
+RESULT ?= bench.json
+SCRATCH ?=
+
+bench: dev
+	@$(BIN)/python -m bench.run $(foreach row,$(ROWS),--only $(row)) --scale $(SCALE) --repeat $(REPEAT) \
+	  --json $(RESULT) $(if $(SCRATCH),--scratch $(SCRATCH)) $(if $(PROFILE),--profile)
 
 types: dev
 	@$(BIN)/mypy

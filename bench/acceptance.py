@@ -1,18 +1,15 @@
 """The marks of the first release, measured with real processes on loopback.
 
-Run: python bench/acceptance.py [--only NAME]... [--json] [--scratch DIR]
+Run: python -m bench.acceptance [--only NAME]... [--json] [--scratch DIR]
 
 Each row prints the figure, the mark it must keep and the verdict; rows without a mark are for information. Ends with 1
 when a mark is missed. Linux only: figures come from /proc.
 """
 
 import argparse
-import hashlib
 import json
 import os
-import random
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,7 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from rig import PATIENCE, Device, Failed, Hub, Relay, peak, reset_peak, rest, space, until, usage
+from bench.rig import PATIENCE, Device, Failed, Hub, peak, reset_peak, rest, space, until, usage
+from bench.trees import insert_byte, large, mixed_files, small_files, tree
+from bench.wire import Relay
 
 MIB: Final = 1 << 20
 IDLE_SECONDS: Final = 60
@@ -50,51 +49,13 @@ def limit(what: str, value: float, most: float, unit: str, digits: int = 0) -> R
     return Row(what, f"{value:,.{digits}f} {unit}", f"<= {most:,g} {unit}", value <= most)
 
 
-# --- trees --------------------------------------------------------------------------------------------------------
-
-
-def tree(root: Path) -> dict[str, str]:
-    """Return a digest for every name below *root* but what syncd keeps for itself."""
-    found = {}
-    for folder, names, files in os.walk(root):
-        if ".syncd" in names:
-            names.remove(".syncd")
-        for name in names:
-            found[os.path.relpath(os.path.join(folder, name), root)] = "folder"
-        for name in files:
-            with open(os.path.join(folder, name), "rb") as file:
-                found[os.path.relpath(file.name, root)] = hashlib.file_digest(file, "blake2b").hexdigest()
-    return found
-
-
-def fill_mixed(root: Path, files: int, total: int, seed: int = 1) -> None:
-    """Write *files* of mixed sizes, *total* bytes in all; most are small, few are large, some are empty."""
-    rnd = random.Random(seed)
-    weights = [0.0 if rnd.random() < 0.02 else rnd.paretovariate(1.1) for _ in range(files)]
-    scale = total / sum(weights)
-    for number, weight in enumerate(weights):
-        folder = root / f"folder {number % 40:02}" / f"part {number % 7}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file {number:04}.bin").write_bytes(rnd.randbytes(int(weight * scale)))
-
-
-def fill_small(root: Path, files: int, size: int, each: int = 100) -> None:
-    """Write *files* of *size* random bytes, *each* in a folder."""
-    rnd = random.Random(2)
-    for number in range(files):
-        folder = root / f"folder {number // each:04}"
-        if number % each == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file {number:06}.txt").write_bytes(rnd.randbytes(size))
-
-
 # --- the rows -----------------------------------------------------------------------------------------------------
 
 
 def mixed(base: Path) -> Rows:
     """2,000 files of mixed sizes, 200 MB in all, from one device through the hub to another."""
-    with space(base, "ab") as (hub, (a, b), _):
-        fill_mixed(a.root, 2000, 200_000_000)
+    with space(base, "ab") as (hub, (a, b)):
+        mixed_files(a.root, 2000, 200_000_000)
         began = time.monotonic()
         a.cli("run", "--once")
         sent = time.monotonic()
@@ -120,14 +81,13 @@ def _again(hub: Hub, device: Device) -> Rows:
 
 def insert(base: Path) -> Rows:
     """One byte inserted in the middle of a 1 GiB file of random content."""
-    with space(base, "ab", relayed=True) as (hub, devices, relay):
+    relay = Relay()
+    with space(base, "ab", relay) as (hub, devices):
         a, b = devices
         for device in devices:
             device.start()
         began = time.monotonic()
-        with (a.root / "large.bin").open("wb") as file:
-            for number in range(1024):
-                file.write(random.Random(number).randbytes(MIB))
+        large(a.root / "large.bin", 1024 * MIB)
         a.wait()
         sent = time.monotonic() - began
         b.wait()
@@ -136,7 +96,7 @@ def insert(base: Path) -> Rows:
         rest(processes.values())
         resident = {name: reset_peak(pid) for name, pid in processes.items()}
         up, down = relay.up, relay.down
-        _insert_byte(a.root / "large.bin", 512 * MIB)
+        insert_byte(a.root / "large.bin", 512 * MIB)
         began = time.monotonic()
         a.wait()
         b.wait()
@@ -150,27 +110,16 @@ def insert(base: Path) -> Rows:
         yield Row("1 byte inserted in 1 GiB: byte-identical", "yes" if same else "NO", "yes", same)
 
 
-def _insert_byte(path: Path, at: int) -> None:
-    """Do what an editor does: write the whole file anew, and rename it into place."""
-    new = path.with_name(".insert.tmp")
-    with path.open("rb") as old, new.open("wb") as file:
-        left = at
-        while left:
-            left -= file.write(old.read(min(left, MIB)))
-        file.write(b"x")
-        shutil.copyfileobj(old, file, MIB)
-    new.rename(path)
-
-
 def small(base: Path) -> Rows:
     """10,000 files of 4 KiB from A to B; then the folder that holds them is renamed."""
-    with space(base, "ab", relayed=True) as (hub, (a, b), relay):
+    relay = Relay()
+    with space(base, "ab", relay) as (hub, (a, b)):
         a.start()
         b.start()
         pids = {"daemon A": a.daemon.pid, "daemon B": b.daemon.pid, "hub": hub.process.pid}
         before = {name: usage(pid) for name, pid in pids.items()}
         began = time.monotonic()
-        fill_small(a.root / "many", SMALL_FILES, 4096)
+        small_files(a.root / "many", SMALL_FILES, 4096)
         written = time.monotonic() - began
         a.wait()
         sent = time.monotonic() - began
@@ -203,8 +152,8 @@ def _rename(hub: Hub, a: Device, b: Device, relay: Relay) -> Rows:
 
 def idle(base: Path) -> Rows:
     """60 seconds of nothing on 100,000 files, and how fast `syncd status` answers."""
-    with space(base, "a") as (hub, (a,), _):
-        fill_small(a.root, IDLE_FILES, 64)
+    with space(base, "a") as (hub, (a,)):
+        small_files(a.root, IDLE_FILES, 64)
         began = time.monotonic()
         a.start()
         a.wait()

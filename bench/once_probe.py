@@ -6,7 +6,8 @@ import sys
 from syncd.model.observation import Verb
 from syncd.service import config
 from syncd.service.roots import Roots
-from syncd.service.running import started, stop_signals
+from syncd.service.running import started
+from syncd.service.stopping import stop_signals
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ Owns the processes it starts and the folder it is given. Measures; never judges.
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import sqlite3
@@ -15,14 +14,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from bench.wire import Wire
+from syncd.control import client
+from syncd.model.errors import Offline
 
 SYNCD: Final = [sys.executable, "-m", "syncd.cli.main"]
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 START_SECONDS: Final = 20.0
 PATIENCE: Final = 900.0
+LONG: Final = 4 * 3600.0
+"""How long work on a million files may take before it counts as stuck."""
 REST_SECONDS: Final = 3.0
 
 
@@ -113,7 +118,43 @@ def peak(pid: int) -> int:
     return int(_lines(Path("/proc") / str(pid) / "status")["VmHWM"].split()[0]) * 1024
 
 
+class Memory:
+    """Watches what processes have resident, every *every* seconds, until left. *pids* says which run at the time."""
+
+    def __init__(self, pids: Callable[[], dict[str, int]], every: float = 0.25) -> None:
+        self._pids, self._every = pids, every
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.seen: dict[str, list[int]] = {}
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join(10)
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._every):
+            with contextlib.suppress(OSError, Failed):  # one does not run: whoever waits for it says so
+                for name, pid in self._pids().items():
+                    self.seen.setdefault(name, []).append(resident(pid))
+
+
+def resident(pid: int) -> int:
+    """Return what *pid* has in memory, in bytes."""
+    return int((Path("/proc") / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 # --- processes ----------------------------------------------------------------------------------------------------
+
+
+def _program(profiles: Path | None, name: str) -> list[str]:
+    """Return how `syncd` is called; with *profiles* so that it leaves there what it computed."""
+    if profiles is None:
+        return SYNCD
+    return [sys.executable, "-m", "bench.sampled", str(profiles / f"{name}-{time.time_ns()}")]
 
 
 class Process:
@@ -146,19 +187,19 @@ class Process:
 
     def said(self) -> str:
         """Return the end of its log."""
-        return self.log.read_text(errors="replace")[-2000:]
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else "nothing"
 
 
 class Hub:
-    """A hub in a process of its own. *spoken* is the port that invites name, when a relay stands before it."""
+    """A hub in a process of its own. Its invites name the port that *wire* counts."""
 
-    def __init__(self, base: Path, spoken: int | None = None) -> None:
+    def __init__(self, base: Path, wire: Wire | None = None, profiles: Path | None = None) -> None:
         base.mkdir(parents=True, exist_ok=True)
         self.data, self.port = base / "data", free_port()
         self._env = environment(base)
-        url = ["--url", f"127.0.0.1:{spoken}"] if spoken else []
-        command = [*SYNCD, "hub", "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *url]
-        self.process = Process(command, self._env, base / "hub.log")
+        url = ["--url", f"127.0.0.1:{wire.dial(self.port)}"] if wire else []
+        serve = ["hub", "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}", *url]
+        self.process = Process([*_program(profiles, "hub"), *serve], self._env, base / "hub.log")
 
     def start(self) -> None:
         """Start it and wait until it listens."""
@@ -167,9 +208,7 @@ class Hub:
 
     def _listens(self) -> bool:
         _ = self.process.pid  # raises Failed once it has ended
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+        return listens(self.port)
 
     def invite(self) -> str:
         """Return a fresh invite."""
@@ -187,6 +226,11 @@ class Hub:
         return self.count("SELECT count(*) FROM entry")
 
     @property
+    def newest(self) -> int:
+        """The journal's newest position in the one space; costs the same however long the journal is."""
+        return self.count("SELECT max(position) FROM entry WHERE space = 1")
+
+    @property
     def stored(self) -> int:
         """Bytes of content stored so far."""
         return self.count("SELECT sum(size) FROM chunk")
@@ -195,11 +239,12 @@ class Hub:
 class Device:
     """One device: a root, state folders of its own, and a daemon when started."""
 
-    def __init__(self, base: Path, name: str) -> None:
+    def __init__(self, base: Path, name: str, profiles: Path | None = None) -> None:
         base.mkdir(parents=True, exist_ok=True)
-        self.name, self.root = name, base / "root"
+        self.name, self.root, self._base = name, base / "root", base
         self.env = environment(base)
-        self.daemon = Process([*SYNCD, "run", "--log-format", "json"], self.env, base / "daemon.log")
+        command = [*_program(profiles, f"daemon-{name}"), "run", "--log-format", "json"]
+        self.daemon = Process(command, self.env, base / "daemon.log")
 
     def tie(self, invite: str) -> None:
         """Create the root and tie it."""
@@ -231,6 +276,37 @@ class Device:
         """Return when all that is here and at the hub is in sync."""
         self.cli("wait", "--timeout", str(seconds), timeout=seconds + 30)
 
+    def ask(self, verb: str, seconds: float = PATIENCE, **arguments: str) -> str:
+        """Ask the daemon itself, without the start of a program, and return its words; raises Failed for any but 0."""
+        answer = client.ask(self._socket, verb, arguments, seconds)
+        if answer.code:
+            raise Failed(f"{self.name}: {verb}: {answer.code}: {answer.text}")
+        return answer.text
+
+    def answers(self) -> bool:
+        """Return whether the daemon answers on its socket."""
+        try:
+            return bool(client.status(self._socket)["pid"] == self.daemon.pid)
+        except (Offline, OSError):
+            return False
+
+    @property
+    def state(self) -> Path:
+        """The folder with the database and what else the daemon keeps."""
+        (folder,) = (self._base / "state" / "syncd" / "roots").iterdir()
+        return folder
+
+    @property
+    def _socket(self) -> Path:
+        return Path((self.state / "socket").read_text().strip())
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody listens on *port* of loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
 
 def free_port() -> int:
     """Return a port nobody listens on."""
@@ -239,60 +315,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# --- the wire -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Relay:
-    """A TCP relay that counts the bytes of each direction: *up* to the hub, *down* from it."""
-
-    port: int = 0
-    target: int = 0
-    up: int = 0
-    down: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def open(self) -> None:
-        """Listen; ``target`` may be set until the first connection."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.port = listener.getsockname()[1]
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            client, _ = listener.accept()
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
-
-    def _carry(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as hub:
-            other = {client: hub, hub: client}
-            while True:
-                for ready in select.select(list(other), [], [])[0]:
-                    data = ready.recv(1 << 18)
-                    if not data:
-                        return
-                    with self._lock:
-                        if ready is client:
-                            self.up += len(data)
-                        else:
-                            self.down += len(data)
-                    other[ready].sendall(data)
-
-
 @contextlib.contextmanager
-def space(base: Path, names: str, relayed: bool = False) -> Iterator[tuple[Hub, list[Device], Relay]]:
-    """Give a running hub and tied devices without daemons; all processes end with the context."""
-    relay = Relay()
-    if relayed:
-        relay.open()
-    hub = Hub(base / "hub", relay.port or None)
-    relay.target = hub.port
-    devices = [Device(base / name, name) for name in names]
+def space(
+    base: Path, names: str, wire: Wire | None = None, profiles: Path | None = None
+) -> Iterator[tuple[Hub, list[Device]]]:
+    """Give a running hub and tied devices without daemons; all processes end with the context.
+
+    What devices and hub say to each other goes over *wire*. *profiles*: a folder for what each process computes."""
+    hub = Hub(base / "hub", wire, profiles)
+    devices = [Device(base / name, name, profiles) for name in names]
     try:
         hub.start()
         for device in devices:
             device.tie(hub.invite())
-        yield hub, devices, relay
+        yield hub, devices
     finally:
         for process in (*(device.daemon for device in devices), hub.process):
             process.end()
