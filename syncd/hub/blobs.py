@@ -88,9 +88,8 @@ class Blobs:
         _check_hashes(hashes)
         with self._store.read() as view:
             space, _ = auth.still(view, device_id)
-            for digest in hashes:
-                _present(view.chunk_in(space.key, digest), digest)
-        return ((digest, self._read(space, digest)) for digest in hashes)
+            rows = [_present(view.chunk_in(space.key, digest), digest) for digest in hashes]
+        return ((row.hash, self._read(space, row)) for row in rows)
 
     def get_manifest(self, device_id: bytes, digest: bytes) -> bytes:
         """Return an encoded manifest; raises Outdated when the device's space has none of this hash."""
@@ -99,7 +98,8 @@ class Blobs:
             space, _ = auth.still(view, device_id)
             if view.manifest_size(digest) is None:
                 raise Outdated(f"manifest {digest.hex()} is not here")
-        return self._read(space, digest)
+            row = _present(view.chunk_in(space.key, digest), digest)
+        return self._read(space, row)
 
     def read_stored(self, row: ChunkRow) -> bytes:
         """Return the bytes of a stored chunk whoever has it (upkeep); marks it damaged where they are wrong."""
@@ -116,15 +116,14 @@ class Blobs:
             self._mark(row)
             raise
 
-    def _read(self, space: Space, digest: bytes) -> bytes:
+    def _read(self, space: Space, row: ChunkRow) -> bytes:
         for _ in range(3):
-            with self._store.read() as view:
-                row = _present(view.chunk_in(space.key, digest), digest)
             try:
                 return self.read_stored(row)
-            except Outdated:
-                continue  # moved by a collection between the two looks
-        raise Outdated(f"chunk {digest.hex()} is being moved; ask again")
+            except Outdated:  # moved by a collection since it was looked up
+                with self._store.read() as view:
+                    row = _present(view.chunk_in(space.key, row.hash), row.hash)
+        raise Outdated(f"chunk {row.hash.hex()} is being moved; ask again")
 
     def _mark(self, row: ChunkRow) -> None:
         # A damaged chunk counts as missing: whoever still has the content stores it anew.
@@ -153,8 +152,10 @@ class Blobs:
     def _record(self, change: Writes, space: Space, data: dict[bytes, bytes], written: dict[bytes, Stored]) -> bool:
         """Record all of *data*; False when something of it was collected since the look, and must be written."""
         # A leftover sweep removes unrecorded containers inside a transaction of its own: what is there now, stays.
+        containers = {stored.location.container for stored in written.values()}
+        lost = {container for container in containers if self._blobs.size(container) is None}
         for digest, stored in list(written.items()):
-            if self._blobs.size(stored.location.container) is None:
+            if stored.location.container in lost:
                 del written[digest]
         keys = []
         for digest in data:
