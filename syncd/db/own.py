@@ -31,6 +31,8 @@ class OwnMeta(Meta):
         return self._known.get(key, default)
 
     def set(self, key: str, value: str) -> None:
+        if self._known is not None and self._known.get(key) == value:
+            return
         self.forget()  # before: a write that fails leaves nothing wrong behind
         super().set(key, value)
 

@@ -132,8 +132,8 @@ class Settler:
                 self._done_remote(queued, result)
             else:
                 self._done_local(op, node, result)
-            if op.type in CONTENTS:
-                self.pieces.learn(op.node, result.pieces)
+            if op.type in CONTENTS and (result.pieces or not is_create(op)):
+                self.pieces.learn(op.node, result.pieces)  # nobody has pieces of what is new and small
             self.remote.settled_late()
         if op.conflict is not None or result.displaced:
             aside = op.type is OpType.SET_ASIDE and op.source is not None
