@@ -96,6 +96,13 @@ class PosixReadFile(_Open):
             got += len(data)
         return b"".join(pieces)
 
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill *buffer* with what is at *offset*; fewer bytes only at the end of the file."""
+        got = 0
+        while got < len(buffer) and (more := os.preadv(self._fd, [buffer[got:]], offset + got)):
+            got += more
+        return got
+
     def sync(self) -> None:
         """Make the content durable."""
         syscalls.sync_file(self._fd)
