@@ -48,7 +48,7 @@ def read_content(
         if stat.kind is Kind.SYMLINK:
             found, digest = _symlink(directory, name, stat)
         else:
-            found, digest, database, noted = _file(directory, name, snapshots, cuts)
+            found, digest, database, noted = _file(directory, name, tick_ns, snapshots, cuts)
             if database and digest is None and snapshots is not None:
                 return _snapshot(directory, name, found, snapshots, read_ns, tick_ns)
         named = directory.stat(name)
@@ -63,13 +63,11 @@ def read_content(
     executable = found.kind is Kind.FILE and bool(found.mode & 0o100)
     assert stat.kind is not None, "only files and symlinks are read"
     racy = is_racy(found.fingerprint, read_ns if noted is None else noted.began_ns, tick_ns)
-    if cuts is not None and noted is not None and not racy:
-        cuts.remember(found.fingerprint, noted)
     return Seen(name, stat.kind, found.fingerprint, digest, executable, racy=racy)
 
 
 def _file(
-    directory: Dir, name: str, snapshots: Snapshots | None, cuts: Cuts | None
+    directory: Dir, name: str, tick_ns: int, snapshots: Snapshots | None, cuts: Cuts | None
 ) -> tuple[Stat, bytes | None, bool, Cut | None]:
     """Return the stat and hash of a file, whether it is a database, and how it is cut; no hash when it changed
     meanwhile, or when it is a database that is not at rest."""
@@ -79,7 +77,7 @@ def _file(
             return *_main_file(directory, name, file, before, snapshots), None
         found = None
         if cuts is not None and cuts.takes(before.fingerprint.size):
-            found = cuts.read(file, before)
+            found = cuts.read(file, before, tick_ns)
             digest = None if found is None else found.hash
         else:
             digest = hash_file(file, before.fingerprint.size)

@@ -3,10 +3,12 @@
 Owns what it remembers: encoded manifests, bounded, in memory only. An upload may take one instead of reading the file
 (P5) because of how it came about: the file was durable before the read began, so that every later write, through a
 memory map as well, moves its stamps; the read began at least a tick after its last stamp; and its fingerprint was the
-same afterwards. What is sent is verified piece by piece all the same.
+same afterwards. What is sent is verified piece by piece all the same. A second look at it takes the same answer, as it
+does from the database (the fast path); a deep one reads.
 """
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 from blake3 import blake3
@@ -14,13 +16,14 @@ from blake3 import blake3
 from syncd.chunks.chunker import CHUNKER, WHOLE, average_for, cut
 from syncd.chunks.manifest import Manifest, Piece, decode, encode
 from syncd.model.node import Fingerprint
+from syncd.observe.fingerprint import is_racy
 from syncd.ports import Clock, ReadFile, Stat
 
 CUT_FROM: Final = 8 << 20
 """Smaller files are only hashed when they are looked at: reading them again costs little."""
 
-MOST_BYTES: Final = 16 << 20
-"""Bytes of encoded manifests remembered: of some 400,000 pieces."""
+MOST_BYTES: Final = 8 << 20
+"""Bytes of encoded manifests remembered: of some 200,000 pieces."""
 
 
 class NotDurable(Exception):
@@ -41,23 +44,40 @@ class Cuts:
 
     def __init__(self, clock: Clock, *, least: int = CUT_FROM, most: int = MOST_BYTES) -> None:
         self._clock, self._least, self._most = clock, least, most
-        self._known: dict[tuple[Fingerprint, bytes], bytes] = {}
+        self._known: dict[Fingerprint, tuple[bytes, bytes, int]] = {}
+        self._reading: dict[Fingerprint, Lock] = {}
 
     def takes(self, size: int) -> bool:
         """Return whether a file of *size* bytes is worth it."""
         return size >= max(self._least, WHOLE + 1)
 
-    def read(self, file: ReadFile, stat: Stat) -> Cut | None:
+    def read(self, file: ReadFile, stat: Stat, tick_ns: int) -> Cut | None:
         """Read *file*, opened as *stat*, once; None when it changes meanwhile. The caller compares fingerprints
-        afterwards. Raises NotDurable."""
+        afterwards. Two looks at one file, as a hint and a walk give, take one read. Raises NotDurable."""
+        fingerprint = stat.fingerprint
+        with self._reading.setdefault(fingerprint, Lock()):
+            try:
+                known = self._known.get(fingerprint)
+                if known is not None:
+                    content, encoded, began_ns = known
+                    return Cut(content, decode(encoded).pieces, began_ns)
+                found = self._read(file, fingerprint)
+                same = found is not None and file.stat().fingerprint == fingerprint
+                if found is not None and same and not is_racy(fingerprint, found.began_ns, tick_ns):
+                    self._remember(fingerprint, found)
+                return found
+            finally:
+                self._reading.pop(fingerprint, None)
+
+    def _read(self, file: ReadFile, fingerprint: Fingerprint) -> Cut | None:
         try:
             file.sync()
         except OSError as error:
             raise NotDurable from error
         began_ns = int(self._clock.now() * 1e9)
-        if file.stat().fingerprint != stat.fingerprint:
+        if file.stat().fingerprint != fingerprint:
             return None  # somebody writes: not worth a read
-        size = stat.fingerprint.size
+        size = fingerprint.size
         hasher = blake3()
         pieces: list[Piece] = []
         done = 0
@@ -67,23 +87,20 @@ class Cuts:
             done += len(view)
         return Cut(hasher.digest(), tuple(pieces), began_ns) if done == size else None
 
-    def remember(self, fingerprint: Fingerprint, found: Cut) -> None:
-        """Note what was read of a file with *fingerprint*, before and after."""
+    def _remember(self, fingerprint: Fingerprint, found: Cut) -> None:
         encoded = encode(Manifest(CHUNKER, average_for(fingerprint.size), found.pieces))
-        known = {**self._known, (fingerprint, found.hash): encoded}
-        held = sum(map(len, known.values()))
+        known = {**self._known, fingerprint: (found.hash, encoded, found.began_ns)}
+        held = sum(len(encoded) for _, encoded, _ in known.values())
         for key in list(known):  # the oldest first
             if held <= self._most:
                 break
-            held -= len(known.pop(key))
+            held -= len(known.pop(key)[1])
         self._known = known  # at once: nobody sees half of it. What two threads note at once may be lost: a read more
 
     def find(self, fingerprint: Fingerprint, content: bytes, average: int) -> Manifest | None:
         """Return how *content* is cut with *average*, if it was read from a file with this very *fingerprint*."""
-        encoded = self._known.get((fingerprint, content))
-        manifest = None if encoded is None else decode(encoded)
-        return manifest if manifest is not None and manifest.average == average else None
-
-    def forget(self, fingerprint: Fingerprint, content: bytes) -> None:
-        """Make room: it was sent."""
-        self._known = {key: encoded for key, encoded in self._known.items() if key != (fingerprint, content)}
+        found = self._known.get(fingerprint)
+        if found is None or found[0] != content:
+            return None
+        manifest = decode(found[1])
+        return manifest if manifest.average == average else None

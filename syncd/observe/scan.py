@@ -263,7 +263,8 @@ class _UnitLook:
             self.found.add(Unhashed(name, stat.fingerprint, busy=False))
             return
         read_ns = int(self.clock.now() * 1e9)
-        what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots, self.cuts)
+        cuts = None if self.deep else self.cuts  # a deep look is there to read
+        what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots, cuts)
         if isinstance(what, Seen) and before is not None and _still(before, what):
             if what.hash == before.hash:  # a deep look that found all well
                 return

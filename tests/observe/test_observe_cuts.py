@@ -1,17 +1,19 @@
 """A large file is read once: its hash and its pieces come of one read, that nothing can have disturbed (P5)."""
 
+import hashlib
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from blake3 import blake3
 
 from syncd.chunks.chunker import SMALL_AVERAGE, chunk
 from syncd.model.job import LookJob, LookUnit
-from syncd.observe.cuts import Cut, Cuts
+from syncd.observe.cuts import Cuts
 from syncd.observe.scan import Looker
 
-DATA = bytes(range(256)) * 4096 + os.urandom(1 << 20)
+DATA = bytes(range(256)) * 4096 + hashlib.shake_128(b"cuts").digest(1 << 20)
 
 
 @pytest.fixture
@@ -45,8 +47,7 @@ def test_it_is_of_this_very_file_only(root: Path, seen, cuts):
     assert other.st_ino == now.fingerprint.ino
     assert cuts.find(what.fingerprint, blake3(b"").digest(), SMALL_AVERAGE) is None
     assert cuts.find(what.fingerprint, what.hash, 4 * SMALL_AVERAGE) is None, "cut another way"
-    cuts.forget(what.fingerprint, what.hash)
-    assert cuts.find(what.fingerprint, what.hash, SMALL_AVERAGE) is None
+    assert cuts.find(what.fingerprint, what.hash, SMALL_AVERAGE) is not None
 
 
 def test_p5_a_young_file_is_not_noted(root: Path, seen, cuts, clock):
@@ -94,13 +95,41 @@ def test_p5_a_file_that_changes_meanwhile_is_busy(root: Path, seen, faults, mome
     assert [what.name for what in unit.unhashed] == ["big"]
 
 
-def test_what_is_remembered_is_bounded(clock, root: Path, seen, cuts):
+def test_two_looks_take_one_read_and_a_deep_one_reads(root: Path, fs, seen, faults, clock, cuts):
     (root / "big").write_bytes(DATA)
-    (what,) = seen().seen
-    known = cuts.find(what.fingerprint, what.hash, SMALL_AVERAGE)
-    small = Cuts(clock, least=0, most=100 + 36 * 2 * len(known.pieces))
-    contents = [bytes([number]) * 32 for number in range(5)]
-    for content in contents:
-        small.remember(what.fingerprint, Cut(content, known.pieces, 0))
-    left = [content for content in contents if small.find(what.fingerprint, content, SMALL_AVERAGE)]
-    assert left == contents[-2:]
+    (first,) = seen().seen
+    reads = len(faults.calls)
+    (second,) = seen().seen
+    assert first == second
+    assert ("read", "big") not in faults.calls[reads:]
+    (unit,) = Looker(fs, clock, None, cuts).look(LookJob((LookUnit(7, (), None, ()),), began=1, deep=True)).units
+    assert unit.seen[0].hash == first.hash
+    assert ("read", "big") in faults.calls[reads:]
+
+
+def test_p3_a_look_waits_for_the_read_of_another(root: Path, fs, seen, faults):
+    (root / "big").write_bytes(DATA)
+    units = []
+    other = Thread(target=lambda: units.append(seen()))
+
+    def second():
+        other.start()
+        other.join(0.1)
+
+    faults.before[("read", "big")] = second
+    units.append(seen())
+    other.join(10)
+    assert [call for call in faults.calls if call == ("read", "big")] == [("read", "big")] * 3, "1 MiB each"
+    assert units[0].seen == units[1].seen != ()
+
+
+def test_what_is_remembered_is_bounded(clock, root: Path, fs):
+    pieces = len(list(chunk(lambda at, size: DATA[at : at + size], len(DATA), SMALL_AVERAGE)))
+    small = Cuts(clock, least=0, most=36 * pieces * 5 // 2)
+    found = []
+    for number in range(5):
+        (root / f"{number}").write_bytes(bytes([number]) + DATA)
+        with fs.open_dir(()) as directory, directory.open(f"{number}") as file:
+            found.append((file.stat().fingerprint, small.read(file, file.stat(), 0).hash))
+    known = [small.find(fingerprint, content, SMALL_AVERAGE) for fingerprint, content in found]
+    assert [cut is not None for cut in known] == [False, False, False, True, True]
