@@ -27,6 +27,7 @@ __all__ = [
     "CountedChance",
     "Crash",
     "FaultyFs",
+    "Later",
     "MemoryRemote",
     "StillClock",
     "World",
@@ -50,6 +51,16 @@ class StillClock:
 
     def monotonic(self) -> float:
         return self.time
+
+
+class Later:
+    """A clock well after every stamp a file may get."""
+
+    def now(self) -> float:
+        return 4e9
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class CountedChance:

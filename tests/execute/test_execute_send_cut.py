@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from execute_world import PAST_NS, World, digest, noise
+from execute_world import PAST_NS, Later, World, digest, noise
 
 from syncd.adapters.posix_file import PosixReadFile
 from syncd.chunks.manifest import decode
@@ -12,16 +12,6 @@ from syncd.model.observation import Ending, OpResult
 from syncd.observe.cuts import Cuts
 
 DATA = noise(3_000_000)
-
-
-class Later:
-    """A clock well after every stamp."""
-
-    def now(self) -> float:
-        return 4e9
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 @pytest.fixture
