@@ -7,8 +7,9 @@ same afterwards. What is sent is verified piece by piece all the same. A second 
 does from the database (the fast path); a deep one reads.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from threading import Lock
 from typing import Final
 
 from blake3 import blake3
@@ -40,12 +41,20 @@ class Cut:
 
 
 class Cuts:
-    """What was cut last. One for a root; any thread: whoever finds nothing reads the file."""
+    """What was cut last. One for a root; any thread: whoever finds nothing reads the file. *lock* makes what lets one
+    thread at a time read one file; without, all look on one thread."""
 
-    def __init__(self, clock: Clock, *, least: int = CUT_FROM, most: int = MOST_BYTES) -> None:
-        self._clock, self._least, self._most = clock, least, most
+    def __init__(
+        self,
+        clock: Clock,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+        *,
+        least: int = CUT_FROM,
+        most: int = MOST_BYTES,
+    ) -> None:
+        self._clock, self._lock, self._least, self._most = clock, lock, least, most
         self._known: dict[Fingerprint, tuple[bytes, bytes, int]] = {}
-        self._reading: dict[Fingerprint, Lock] = {}
+        self._reading: dict[Fingerprint, AbstractContextManager[object]] = {}
 
     def takes(self, size: int) -> bool:
         """Return whether a file of *size* bytes is worth it."""
@@ -55,7 +64,7 @@ class Cuts:
         """Read *file*, opened as *stat*, once; None when it changes meanwhile. The caller compares fingerprints
         afterwards. Two looks at one file, as a hint and a walk give, take one read. Raises NotDurable."""
         fingerprint = stat.fingerprint
-        with self._reading.setdefault(fingerprint, Lock()):
+        with self._reading.setdefault(fingerprint, self._lock()):
             try:
                 known = self._known.get(fingerprint)
                 if known is not None:

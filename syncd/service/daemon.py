@@ -138,7 +138,7 @@ class Daemon:
         self._lister = Lister(self._remote)
         floor = int(self._settings.disk.free_floor)
         self._snapshots = Snapshots(self._fs, SqliteDatabases(), chance, floor)
-        self._cuts = Cuts(clock)
+        self._cuts = Cuts(clock, threading.Lock)
         self._looker = Looker(self._fs, clock, self._snapshots, self._cuts)
         self._rules = RulesReader(self._fs, clock)
         self._keeper = RootKeeper(self._roots, record)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 import pytest
 from blake3 import blake3
@@ -18,7 +18,7 @@ DATA = bytes(range(256)) * 4096 + hashlib.shake_128(b"cuts").digest(1 << 20)
 
 @pytest.fixture
 def cuts(clock):
-    return Cuts(clock, least=0)
+    return Cuts(clock, Lock, least=0)
 
 
 @pytest.fixture
