@@ -118,6 +118,10 @@ class ReadFile(Protocol):
         """Return up to *size* bytes at *offset*; short only at the end of the file."""
         ...
 
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill *buffer* with what is at *offset*; returns the bytes read, fewer only at the end of the file."""
+        ...
+
     def sync(self) -> None:
         """Make the content durable (fsync; F_FULLFSYNC on macOS)."""
         ...

@@ -4,7 +4,7 @@ Owns how transfers are cut into requests and taken up again. Decides nothing abo
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -16,8 +16,11 @@ from syncd.model import wire
 from syncd.model.errors import Corrupt, Offline, Outdated, Refused
 from syncd.model.invite import HubAddress
 
-PUT_BYTES: Final = 4 << 20
-"""Chunks are sent in requests of about this size: one sync to the hub's disk each."""
+PUT_BYTES: Final = 16 << 20
+"""Chunks are sent in requests of about this size; the hub stores a part of it while the next one arrives."""
+
+_BLOCK: Final = 1 << 20
+"""Frames go to the connection in blocks of about this size: a block costs calls on its way, a chunk does not."""
 
 TRIES: Final = 3
 """How often a cut download is taken up again without having got any further."""
@@ -80,7 +83,7 @@ class Transfer:
             self._put(part)
 
     def _put(self, part: Sequence[tuple[bytes, bytes]]) -> None:
-        stored = self._send("POST", "/v1/chunks", list(wire.encode_frames(part)))
+        stored = self._send("POST", "/v1/chunks", _blocks(wire.encode_frames(part)))
         if stored != len(part):
             raise Corrupt("the hub's reply makes no sense: it stored another number of chunks than were sent")
 
@@ -178,6 +181,20 @@ class Transfer:
             if stream.headers.get("content-range") != f"bytes {start}-{size - 1}/{size}":
                 raise Corrupt("the hub's reply makes no sense: another range than asked for")
             return stream.rest(size - start, _HEAD_SECONDS + (size - start) / SLOWEST)
+
+
+def _blocks(parts: Iterable[bytes]) -> list[bytes]:
+    """Return *parts*, joined to blocks."""
+    blocks: list[bytes] = []
+    held: list[bytes] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= _BLOCK:
+            blocks.append(b"".join(held))
+            held, size = [], 0
+    return [*blocks, b"".join(held)] if held else blocks
 
 
 def _no_range(url: str, stream: HttpStream) -> None:

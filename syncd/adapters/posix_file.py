@@ -15,6 +15,7 @@ from syncd.ports import Stat
 _KINDS: Final = {st.S_IFREG: Kind.FILE, st.S_IFDIR: Kind.DIRECTORY, st.S_IFLNK: Kind.SYMLINK}
 _INT64: Final = 1 << 63
 _MAX_MTIME: Final = _INT64 - 1
+_BEGIN_BYTES: Final = 32 << 20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -96,6 +97,13 @@ class PosixReadFile(_Open):
             got += len(data)
         return b"".join(pieces)
 
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill *buffer* with what is at *offset*; fewer bytes only at the end of the file."""
+        got = 0
+        while got < len(buffer) and (more := os.preadv(self._fd, [buffer[got:]], offset + got)):
+            got += more
+        return got
+
     def sync(self) -> None:
         """Make the content durable."""
         syscalls.sync_file(self._fd)
@@ -104,11 +112,12 @@ class PosixReadFile(_Open):
 class PosixWriteFile(_Open):
     """A file that was just created, being filled from its beginning."""
 
-    __slots__ = ("_umask",)
+    __slots__ = ("_begun", "_umask", "_written")
 
     def __init__(self, fd: int, umask: int) -> None:
         super().__init__(fd)
         self._umask = umask
+        self._written = self._begun = 0
 
     def __enter__(self) -> "PosixWriteFile":
         return self
@@ -122,6 +131,11 @@ class PosixWriteFile(_Open):
             if written == 0:  # platform: network file systems that take nothing and report nothing
                 raise NoSpace("writing a file: nothing more is accepted; free some space, then it goes on by itself")
             rest = rest[written:]
+            self._written += written
+        if self._written - self._begun >= _BEGIN_BYTES:
+            # The disk works while the next part comes: what waits for the sync at the end is short.
+            syscalls.begin_writing(self._fd, self._begun, self._written - self._begun)
+            self._begun = self._written
 
     def finish(self, mtime_ns: int, mode: int) -> Stat:
         """Set mode (less the umask) and mtime, and return the final stat."""

@@ -21,6 +21,8 @@ _NO_REPLACE: Final = 4 if sys.platform == "darwin" else 1  # RENAME_EXCL, RENAME
 _EXCHANGE: Final = 2  # RENAME_SWAP, RENAME_EXCHANGE
 _RENAME: Final = getattr(_libc, "renameatx_np" if sys.platform == "darwin" else "renameat2", None)
 _SYNCFS: Final = None if sys.platform == "darwin" else getattr(_libc, "syncfs", None)
+_SYNC_RANGE: Final = None if sys.platform == "darwin" else getattr(_libc, "sync_file_range", None)
+_RANGE_WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE
 _FSTATFS: Final = None if sys.platform == "darwin" else getattr(_libc, "fstatfs", None)
 
 # File systems on which syncfs is known to make everything durable. FUSE is left out on purpose: there the call
@@ -74,6 +76,12 @@ def sync_file(fd: int) -> None:
         else:
             return
     os.fsync(fd)
+
+
+def begin_writing(fd: int, offset: int, size: int) -> None:
+    """Ask the kernel to begin writing a part of a file to the disk, and wait for nothing; promises nothing."""
+    if _SYNC_RANGE is not None:
+        _SYNC_RANGE(fd, ctypes.c_int64(offset), ctypes.c_int64(size), ctypes.c_uint(_RANGE_WRITE))
 
 
 def sync_directory(fd: int) -> None:

@@ -25,12 +25,17 @@ AVERAGES: Final = (SMALL_AVERAGE, MIDDLE_AVERAGE, LARGE_AVERAGE)
 WHOLE: Final = 256 << 10
 """Content up to this size, in bytes, is one chunk: no manifest, no extra round trip."""
 
+_RUN: Final = 1 << 20  # bytes read and cut at a time, where pieces are small: they are still in the processor's cache
+
 _MIDDLE_FROM: Final = 4 << 30
 _LARGE_FROM: Final = 64 << 30
 _KEEP_FACTOR: Final = 4  # how far a content may outgrow, or shrink below, the average it was cut with
 
 Read = Callable[[int, int], bytes]
 """Read up to *size* bytes at *offset*: ``read(offset, size)``."""
+
+Fill = Callable[[int, memoryview], int]
+"""Read into a buffer: ``fill(offset, buffer)`` returns how many bytes it got, fewer than asked for only at the end."""
 
 
 def average_for(size: int, base_average: int | None = None) -> int:
@@ -51,21 +56,51 @@ def average_for(size: int, base_average: int | None = None) -> int:
     return base_average if within else right
 
 
-def chunk(read: Read, size: int, average: int) -> Iterator[tuple[Piece, bytes]]:
-    """Yield the pieces of the first *size* bytes with their data, in order; memory stays within a few pieces.
+def cut(fill: Fill, size: int, average: int) -> Iterator[tuple[memoryview, list[Piece]]]:
+    """Yield runs of whole pieces, in order, with their data: a view that holds only until the next run is asked for.
 
-    Content up to ``WHOLE`` bytes is a single piece; empty content has none. Where *read* comes back short, less than
-    *size* bytes are yielded: the caller compares sizes and hashes (P5).
+    One buffer is filled again and again: nothing is copied, and memory is bound by the largest piece. Content up to
+    ``WHOLE`` bytes is a single piece; empty content has none. Where *fill* comes back short, less than *size* bytes are
+    yielded: the caller compares sizes and hashes (P5).
     """
-    if size <= WHOLE:
-        data = read(0, size)
-        if data:
-            yield Piece(blake3(data).digest(), len(data)), data
-        return
-    cutter = FastCDC(average, min_size=average // 4, max_size=average * 4)
-    for cut in cutter.cut_stream(_Stream(read, size)):
-        data = bytes(cut.data)  # the view is only valid until the next cut
-        yield Piece(blake3(data).digest(), len(data)), data
+    largest = average * 4
+    view = memoryview(bytearray(min(size, max(_RUN, 2 * largest))))
+    cutter = FastCDC(average, min_size=average // 4, max_size=largest) if size > WHOLE else None
+    held = at = 0
+    while at < size:
+        free = view[held : held + size - at]
+        got = fill(at, free)
+        at, held = at + got, held + got
+        last = at >= size or got < len(free)
+        ends = [held] if cutter is None else [found.offset + found.length for found in cutter.cut_buf(view[:held])]
+        if not last:
+            ends.pop()  # where the buffer ends: the content may go on
+        pieces, start = [], 0
+        for end in ends:
+            if end > start:
+                pieces.append(Piece(blake3(view[start:end]).digest(), end - start))
+            start = end
+        if pieces:
+            yield view[:start], pieces
+        if last:
+            return
+        view[: held - start] = view[start:held]
+        held -= start
+
+
+def chunk(read: Read, size: int, average: int) -> Iterator[tuple[Piece, bytes]]:
+    """Yield the pieces of the first *size* bytes one by one, each with a copy of its data; else as ``cut``."""
+
+    def fill(at: int, into: memoryview) -> int:
+        data = read(at, len(into))
+        into[: len(data)] = data
+        return len(data)
+
+    for view, pieces in cut(fill, size, average):
+        start = 0
+        for piece in pieces:
+            yield piece, bytes(view[start : start + piece.size])
+            start += piece.size
 
 
 def _most(average: int) -> int:
@@ -74,17 +109,3 @@ def _most(average: int) -> int:
 
 def _least(average: int) -> int:
     return {MIDDLE_AVERAGE: _MIDDLE_FROM, LARGE_AVERAGE: _LARGE_FROM}.get(average, 0)
-
-
-class _Stream:
-    """Reads at offsets, seen as the stream the cutter wants."""
-
-    def __init__(self, read: Read, size: int) -> None:
-        self._read = read
-        self._at = 0
-        self._size = size
-
-    def read(self, size: int) -> bytes:
-        data = self._read(self._at, min(size, self._size - self._at))
-        self._at += len(data)
-        return data

@@ -1,6 +1,6 @@
 """Brings content here: finds pieces nearby before it asks the remote, verifies every one, and stages the whole.
 
-Owns the memory bound: a window of pieces at a time, whatever the size of the file. Never touches a target.
+Large contents are put together in ``nearby``. Never touches a target.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from typing import Final
 
 from blake3 import blake3
 
-from syncd.chunks.chunker import chunk
-from syncd.chunks.manifest import Manifest, Piece, decode, located, manifest_hash
+from syncd.chunks.manifest import Manifest, decode, located, manifest_hash
 from syncd.execute.dirs import Dirs
+from syncd.execute.nearby import Nearby
 from syncd.execute.staging import STAGING, drop, part_name, parts_of, parts_with
 from syncd.execute.tools import Tools
 from syncd.model.errors import Corrupt, Outdated, Refused, SyncdError, Transient
@@ -108,7 +108,7 @@ def _contents(tools: Tools, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, by
     if EMPTY in left:
         del left[EMPTY]
         yield EMPTY, b"", 0
-    for content, data in _nearby(tools, list(left), {}).items():
+    for content, data in _nearby(tools, list(left)).items():
         del left[content]
         yield content, data, 0
     try:
@@ -192,24 +192,22 @@ def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
     try:
         manifest = _manifest(tools, assignment)
         tools.require_space(assignment.op.size)
-        with Nearby(tools, staging, want, manifest) as nearby, staging.create(name) as out:
+        attempts = [file for part in parts_with(staging, assignment.op.hash or b"") for file in _open_if(staging, part)]
+        there = [] if want.directory is None else _open_if(want.directory, want.name)
+        with Nearby(tools, manifest, attempts, next(iter(there), None)) as nearby, staging.create(name) as out:
             hasher = blake3()
-            done = moved = 0
-            for window in _windows(manifest.pieces, tools.limits.window_bytes):
-                tools.stop_if_cancelled()
-                found, travelled = nearby.bring(window, done)
-                moved += travelled
-                for piece in window:
-                    out.write(found[piece.hash])
-                    hasher.update(found[piece.hash])
-                    done += piece.size
-                tools.progress(Progress(assignment.op_id, done, manifest.size, received=moved))
+            done = 0
+            for data in nearby.windows():
+                out.write(data)
+                hasher.update(data)
+                done += len(data)
+                tools.progress(Progress(assignment.op_id, done, assignment.op.size, received=nearby.moved))
             if hasher.digest() != assignment.op.hash:
                 drop(staging, name)
                 raise Corrupt(f"the pieces of {shown_path(assignment.path)} do not make up the content they should")
             stat = out.finish(assignment.op.mtime_ns, mode_for(tools, assignment))
             out.sync()  # large enough to be worth a wait of its own, before what it replaces in staging goes
-            staged = Staged(name, stat, moved, pieces=located(manifest.pieces))
+            staged = Staged(name, stat, nearby.moved, pieces=located(manifest.pieces))
         for old in earlier:
             drop(staging, old)
     except (SyncdError, OSError) as error:
@@ -228,102 +226,15 @@ def _manifest(tools: Tools, assignment: Assignment) -> Manifest:
     return manifest
 
 
-def _windows(pieces: Sequence[Piece], most: int) -> Iterator[list[Piece]]:
-    window: list[Piece] = []
-    total = 0
-    for piece in pieces:
-        if window and total + piece.size > most:
-            yield window
-            window, total = [], 0
-        window.append(piece)
-        total += piece.size
-    if window:
-        yield window
+def _open_if(directory: Dir, name: str) -> list[ReadFile]:
+    """Open a file that may be of use; none when it is gone by now, or cannot be read."""
+    try:
+        return [directory.open(name)]
+    except OSError:
+        return []
 
 
-class Nearby:
-    """Finds the pieces of one content: in an earlier attempt, in local files, in the file to be replaced, and
-    only then at the remote. Everything found is verified by its hash."""
-
-    def __init__(self, tools: Tools, staging: Dir, want: Want, manifest: Manifest) -> None:
-        self._tools = tools
-        self._want = want
-        self._manifest = manifest
-        self._attempts: list[ReadFile] = []
-        for name in parts_with(staging, want.assignment.op.hash or b""):
-            try:
-                self._attempts.append(staging.open(name))
-            except OSError:
-                continue  # another op of the same content moved it into place just now
-        self._old: ReadFile | None = None
-        self._index: dict[bytes, tuple[int, int]] | None = None
-
-    def __enter__(self) -> "Nearby":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for file in self._attempts:
-            file.close()
-        if self._old is not None:
-            self._old.close()
-
-    def bring(self, window: Sequence[Piece], offset: int) -> tuple[dict[bytes, bytes], int]:
-        """Return the data of every piece of *window*, which begins at *offset*, and the bytes that travelled."""
-        found: dict[bytes, bytes] = {}
-        for piece in window:
-            data = self._attempted(piece, offset)
-            if data is not None:
-                found[piece.hash] = data
-            offset += piece.size
-        sizes = {piece.hash: piece.size for piece in window}
-        found |= _nearby(self._tools, [content for content in sizes if content not in found], sizes)
-        for content, size in sizes.items():
-            if content not in found and (data := self._replaced(content, size)) is not None:
-                found[content] = data
-        missing = [content for content in sizes if content not in found]
-        travelled = 0
-        for content, data in self._tools.remote.get_chunks(missing) if missing else ():
-            if sizes.get(content) != len(data) or blake3(data).digest() != content:
-                raise Corrupt(f"what the remote sent for chunk {content.hex()[:16]} is something else")
-            found[content] = data
-            travelled += len(data)
-        if len(found) < len(sizes):
-            raise Corrupt("the remote did not send every chunk it was asked for")
-        return found, travelled
-
-    def _attempted(self, piece: Piece, offset: int) -> bytes | None:
-        for file in self._attempts:
-            data = file.read(offset, piece.size)
-            if len(data) == piece.size and blake3(data).digest() == piece.hash:
-                return data
-        return None
-
-    def _replaced(self, content: bytes, size: int) -> bytes | None:
-        """Look into the file that is to be replaced: an edit leaves most of its pieces as they were."""
-        if self._index is None:
-            self._index = self._cut_old()
-        where = self._index.get(content)
-        if where is None or self._old is None or where[1] != size:
-            return None
-        data = self._old.read(*where)
-        return data if blake3(data).digest() == content else None
-
-    def _cut_old(self) -> dict[bytes, tuple[int, int]]:
-        if self._want.directory is None:
-            return {}
-        try:
-            self._old = self._want.directory.open(self._want.name)
-            index: dict[bytes, tuple[int, int]] = {}
-            offset = 0
-            for piece, _ in chunk(self._old.read, self._old.stat().fingerprint.size, self._manifest.average):
-                index.setdefault(piece.hash, (offset, piece.size))
-                offset += piece.size
-        except (OSError, ValueError):
-            return {}  # unreadable, or cut with an average we cannot use: the remote has every piece
-        return index
-
-
-def _nearby(tools: Tools, hashes: Sequence[bytes], sizes: dict[bytes, int]) -> dict[bytes, bytes]:
+def _nearby(tools: Tools, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return contents that the chunk cache finds in local files and that are what they should be."""
     found: dict[bytes, bytes] = {}
     if tools.cache is None or not hashes:
@@ -331,7 +242,7 @@ def _nearby(tools: Tools, hashes: Sequence[bytes], sizes: dict[bytes, int]) -> d
     wanted = set(hashes)
     files: dict[RelPath, list[tuple[int, int, bytes]]] = {}
     for content, (path, offset, size) in tools.cache.locate(hashes).items():
-        if content in wanted and 0 < size <= sizes.get(content, tools.limits.window_bytes):
+        if content in wanted and 0 < size <= tools.limits.window_bytes:
             files.setdefault(path, []).append((offset, size, content))
     for path in sorted(files):
         try:

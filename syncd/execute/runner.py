@@ -13,6 +13,7 @@ from syncd.execute.tools import Limits, Tools
 from syncd.model.job import ApplyJob, RecoverJob, SendJob, SweepJob
 from syncd.model.observation import OpsEnded, Progress, Swept
 from syncd.model.path import RelPath
+from syncd.observe.cuts import Cuts
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import Chance, ChunkCache, Clock, LocalFs, Remote
 
@@ -38,9 +39,21 @@ class Runner:
         cancelled: Callable[[], bool],
         ignored: Callable[[RelPath, bool], bool] = _nothing_ignored,
         snapshots: Snapshots | None = None,
+        cuts: Cuts | None = None,
     ) -> None:
         self._tools = Tools(
-            fs, remote, clock, chance, device, cache, limits, progress, cancelled, ignored, snapshots=snapshots
+            fs,
+            remote,
+            clock,
+            chance,
+            device,
+            cache,
+            limits,
+            progress,
+            cancelled,
+            ignored,
+            snapshots=snapshots,
+            cuts=cuts,
         )
 
     def apply(self, job: ApplyJob) -> Iterator[OpsEnded]:

@@ -7,6 +7,7 @@ from syncd.model import words
 from syncd.model.errors import NoSpace, Transient
 from syncd.model.observation import Progress
 from syncd.model.path import RelPath
+from syncd.observe.cuts import Cuts
 from syncd.observe.ignore import is_litter
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import Chance, ChunkCache, Clock, LocalFs, Remote
@@ -37,7 +38,8 @@ class Tools:
     """Everything an executor may touch. Shared by worker threads: nothing here changes, except *busy*.
 
     *busy* holds the keys of the ops being applied in this process, so that the sweep leaves their entries alone
-    (single additions and removals, which are atomic). Without *snapshots* databases are files like any other.
+    (single additions and removals, which are atomic). Without *snapshots* databases are files like any other; without
+    *cuts* a large file is read again to be sent.
     """
 
     fs: LocalFs
@@ -53,6 +55,7 @@ class Tools:
     litter: Callable[[str], bool] = is_litter
     busy: set[bytes] = field(default_factory=set)
     snapshots: Snapshots | None = None
+    cuts: Cuts | None = None
 
     def stop_if_cancelled(self) -> None:
         """Raise Transient when the daemon is stopping: what is done so far is taken up again later."""

@@ -5,10 +5,11 @@ Owns the memory bound of an upload: one window of pieces, whatever the size of t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from blake3 import blake3
 
-from syncd.chunks.chunker import AVERAGES, CHUNKER, average_for, chunk
+from syncd.chunks.chunker import AVERAGES, CHUNKER, average_for, chunk, cut
 from syncd.chunks.manifest import Manifest, Piece, decode, encode, manifest_hash
 from syncd.execute.dirs import is_expected, present
 from syncd.execute.tools import Tools
@@ -25,6 +26,9 @@ from syncd.ports import Dir, ReadFile, Remote, Stat
 
 SMALL = 1 << 20
 """Content up to this size, in bytes, is held in memory and travels with others in one batch."""
+
+ASKED: Final = 8192
+"""Pieces the remote is asked for at a time."""
 
 
 @dataclass(slots=True)
@@ -161,36 +165,80 @@ def read_small(source: Source) -> None:
 
 
 def send_large(tools: Tools, source: Source) -> None:
-    """Stream a large file: a window of pieces at a time, of which only what the remote lacks is sent.
+    """Send what the remote lacks of a large file, a window of pieces at a time.
 
-    An interrupted upload resumes by itself: what arrived is present at the next attempt.
+    A file that was cut when it was looked at is not read again, but for the pieces that are sent. An interrupted upload
+    resumes by itself: what arrived is present at the next attempt.
     """
     assert source.file is not None
-    size = source.before.fingerprint.size
-    average = average_over(tools.remote, source.assignment.op, size)
-    hasher = blake3()
-    window: dict[bytes, bytes] = {}
-    held = done = 0
-    for piece, data in chunk(source.file.read, size, average):
-        hasher.update(data)
-        source.pieces.append(piece)
-        if piece.hash not in window:
-            window[piece.hash] = data
-            held += piece.size
-        done += piece.size
-        if held >= tools.limits.window_bytes:
-            source.moved += send_missing(tools, window)
-            window, held = {}, 0
-            tools.progress(Progress(source.assignment.op_id, done, size, sent=source.moved))
-            source.require_untouched()
-            tools.stop_if_cancelled()
-    source.require_untouched()
-    source.require_hash(hasher.digest())
-    source.moved += send_missing(tools, window)
+    fingerprint = source.before.fingerprint
+    average = average_over(tools.remote, source.assignment.op, fingerprint.size)
+    known = tools.cuts.find(fingerprint, source.assignment.op.hash or b"", average) if tools.cuts is not None else None
+    if known is None:
+        _send_cutting(tools, source, source.file, average)
+    else:
+        _send_cut(tools, source, known.pieces)
     source.manifest = _manifest_of(source.pieces, average)
     if source.manifest is not None:
         tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
-    tools.progress(Progress(source.assignment.op_id, done, size, sent=source.moved))
+    tools.progress(Progress(source.assignment.op_id, fingerprint.size, fingerprint.size, sent=source.moved))
+
+
+def _send_cutting(tools: Tools, source: Source, file: ReadFile, average: int) -> None:
+    """Read the file once from end to end: cut it, hash it, and send what is missing as it comes."""
+    size = source.before.fingerprint.size
+    hasher = blake3()
+    window: dict[bytes, bytes] = {}
+    held = done = 0
+    for view, pieces in cut(file.read_into, size, average):
+        hasher.update(view)
+        source.pieces += pieces
+        done += len(view)
+        start = 0
+        for piece in pieces:
+            if piece.hash not in window:
+                window[piece.hash] = bytes(view[start : start + piece.size])
+                held += piece.size
+            start += piece.size
+        if held >= tools.limits.window_bytes:
+            source.moved += send_missing(tools, window)
+            window, held = {}, 0
+            _go_on(tools, source, done)
+    source.require_untouched()
+    source.require_hash(hasher.digest())
+    source.moved += send_missing(tools, window)
+
+
+def _send_cut(tools: Tools, source: Source, pieces: Sequence[Piece]) -> None:
+    """Send what is missing of a file whose pieces are known. The remote is asked for many at once."""
+    source.pieces = list(pieces)
+    offset = 0
+    for start in range(0, len(pieces), ASKED):
+        some = pieces[start : start + ASKED]
+        missing = set(tools.remote.missing(list(dict.fromkeys(piece.hash for piece in some))))
+        window: dict[bytes, bytes] = {}
+        held = 0
+        for piece in some:
+            if piece.hash in missing:
+                missing.remove(piece.hash)
+                window[piece.hash] = _piece_data(source, piece, offset)
+                held += piece.size
+            offset += piece.size
+            if held >= 2 * tools.limits.window_bytes:  # in one request: the hub stores while it receives
+                _put(tools, window)
+                source.moved += held
+                window, held = {}, 0
+                _go_on(tools, source, offset)
+        _put(tools, window)
+        source.moved += held
+        _go_on(tools, source, offset)
+
+
+def _go_on(tools: Tools, source: Source, done: int) -> None:
+    """Tell how far it is, and stop early what would be in vain."""
+    tools.progress(Progress(source.assignment.op_id, done, source.before.fingerprint.size, sent=source.moved))
+    source.require_untouched()
+    tools.stop_if_cancelled()
 
 
 def average_over(remote: Remote, op: Op, size: int) -> int:
@@ -263,7 +311,7 @@ def _put(tools: Tools, chunks: dict[bytes, bytes]) -> None:
     batch: list[tuple[bytes, bytes]] = []
     total = 0
     for content, data in chunks.items():
-        if batch and total + len(data) > tools.limits.window_bytes:
+        if batch and total + len(data) > 2 * tools.limits.window_bytes:
             tools.remote.put_chunks(batch)
             batch, total = [], 0
         batch.append((content, data))

@@ -53,26 +53,32 @@ class ChunkApi:
         session = await self._api.session(request)
         body = Body(request, wire.MAX_UPLOAD)
         reader = wire.FrameReader(wire.MAX_FRAMES)
-        stored, held = 0, 0
+        count, held = 0, 0
         async with self._uploads:
             group: list[tuple[bytes, bytes]] = []
-            while (data := await body.piece()) is not None:
-                with sensible():
-                    for chunk in reader.feed(data):
-                        group.append(chunk)
-                        held += len(chunk[1])
-                if held >= STORE_BYTES:
-                    stored += await self._store(session, group)
-                    group, held = [], 0
-            if not reader.complete or reader.gone is not None:
-                raise Declined(Fault.NONSENSE, "the chunks end early")
-            stored += await self._store(session, group)
-        return json_reply(msgspec.json.encode(wire.StoredReply(stored)))
+            storing: asyncio.Task[None] | None = None
+            try:
+                while (data := await body.piece()) is not None:
+                    with sensible():
+                        for chunk in reader.feed(data):
+                            group.append(chunk)
+                            held += len(chunk[1])
+                    if held >= STORE_BYTES:
+                        await _ended(storing)
+                        # The next group arrives while this one becomes durable.
+                        storing = asyncio.create_task(self._store(session, group))
+                        count += len(group)
+                        group, held = [], 0
+                if not reader.complete or reader.gone is not None:
+                    raise Declined(Fault.NONSENSE, "the chunks end early")
+            finally:
+                await _ended(storing)
+            await self._store(session, group)
+        return json_reply(msgspec.json.encode(wire.StoredReply(count + len(group))))
 
-    async def _store(self, session: Remote, group: list[tuple[bytes, bytes]]) -> int:
+    async def _store(self, session: Remote, group: list[tuple[bytes, bytes]]) -> None:
         if group:
             await self._api.lanes.move(lambda: session.put_chunks(group))
-        return len(group)
 
     async def fetch(self, request: Request) -> Response:
         """Send chunks as frames, reading little ahead of the network."""
@@ -160,6 +166,12 @@ class _Frames(Response):
         # A client that takes nothing for long is let go: it resumes with what is left.
         async with asyncio.timeout(PIECE_SECONDS * 2):
             await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _ended(storing: "asyncio.Task[None] | None") -> None:
+    """Return when what is being stored is; raises what went wrong."""
+    if storing is not None:
+        await storing
 
 
 def _group(source: Iterator[tuple[bytes, bytes]], size: int) -> tuple[list[tuple[bytes, bytes]], bool]:

@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import zstandard
 from blake3 import blake3
@@ -31,6 +31,20 @@ _NAME: Final = 32  # characters in a container's name
 _LEVEL: Final = 3
 _WORTH_IT: Final = 0.95
 """Compressed bytes are kept only when they are fewer than this share: reading raw bytes is cheaper."""
+
+_SAMPLE: Final = 4096
+_AT_ONCE: Final = 512  # parts in one call; systems take 1,024
+
+
+class _Record(NamedTuple):
+    """What is stored of one chunk."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + len(self.body)
 
 
 class FolderBlobs:
@@ -55,15 +69,15 @@ class FolderBlobs:
         """Store (hash, data) pairs, one fsync for each file; all durable when this returns. Raises NoSpace."""
         compressor = zstandard.ZstdCompressor(level=_LEVEL)
         locations: list[Location | None] = [None] * len(blobs)
-        pack: list[tuple[int, bytes]] = []
+        pack: list[tuple[int, _Record]] = []
         packed = 0
         for index, (digest, data) in enumerate(blobs):
             record = _record(compressor, digest, data)
-            if len(record) >= PACKED_BELOW:
+            if record.size >= PACKED_BELOW:
                 locations[index] = self._write_container([record])[0]
                 continue
             pack.append((index, record))
-            packed += len(record)
+            packed += record.size
             if packed >= PACK_LIMIT:
                 self._write_pack(pack, locations)
                 pack, packed = [], 0
@@ -116,14 +130,14 @@ class FolderBlobs:
             raise Corrupt(f"{container!r} does not name a container")
         return self._folder / container[:2] / container
 
-    def _write_pack(self, pack: Sequence[tuple[int, bytes]], locations: list[Location | None]) -> None:
+    def _write_pack(self, pack: Sequence[tuple[int, _Record]], locations: list[Location | None]) -> None:
         if not pack:
             return
         found = self._write_container([record for _, record in pack])
         for (index, _), location in zip(pack, found, strict=True):
             locations[index] = location
 
-    def _write_container(self, records: Sequence[bytes]) -> list[Location]:
+    def _write_container(self, records: Sequence[_Record]) -> list[Location]:
         container = self._chance.token(16).hex()
         path = self._path(container)
         try:
@@ -132,8 +146,7 @@ class FolderBlobs:
                 _sync_folder(self._folder)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                for record in records:
-                    _write_all(descriptor, record)
+                _write_all(descriptor, [part for record in records for part in (record.head, record.body)])
                 os.fsync(descriptor)
             except BaseException:
                 path.unlink(missing_ok=True)
@@ -147,16 +160,27 @@ class FolderBlobs:
             raise Transient(f"the hub's disk failed: {error}") from error
         locations, offset = [], 0
         for record in records:
-            locations.append(Location(container, offset, len(record)))
-            offset += len(record)
+            locations.append(Location(container, offset, record.size))
+            offset += record.size
         return locations
 
 
-def _record(compressor: zstandard.ZstdCompressor, digest: bytes, data: bytes) -> bytes:
-    """Return the bytes to store: a head that says what follows, then the chunk, compressed where that helps."""
-    compressed = compressor.compress(data)
-    codec, body = (_ZSTD, compressed) if len(compressed) < len(data) * _WORTH_IT else (_RAW, data)
-    return _HEAD.pack(_MAGIC, codec, digest, len(data), len(body)) + body
+def _record(compressor: zstandard.ZstdCompressor, digest: bytes, data: bytes) -> _Record:
+    """Return what to store: a head that says what follows, then the chunk, compressed where that helps."""
+    codec, body = _RAW, data
+    if _may_shrink(compressor, data):
+        compressed = compressor.compress(data)
+        if len(compressed) < len(data) * _WORTH_IT:
+            codec, body = _ZSTD, compressed
+    return _Record(_HEAD.pack(_MAGIC, codec, digest, len(data), len(body)), body)
+
+
+def _may_shrink(compressor: zstandard.ZstdCompressor, data: bytes) -> bool:
+    """Return whether compressing is worth a try, by samples from both ends: of photos, films and archives it is not."""
+    if len(data) <= 4 * _SAMPLE:
+        return True
+    samples = (data[:_SAMPLE], data[-_SAMPLE:])
+    return any(len(compressor.compress(sample)) < _SAMPLE * _WORTH_IT for sample in samples)
 
 
 def _content(record: bytes, chunk_hash: bytes, size: int) -> bytes:
@@ -198,10 +222,16 @@ def _read_exactly(descriptor: int, location: Location) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _write_all(descriptor: int, parts: Sequence[bytes]) -> None:
+    """Write *parts*, many in a call and none copied."""
+    for start in range(0, len(parts), _AT_ONCE):
+        left = [memoryview(part) for part in parts[start : start + _AT_ONCE]]
+        while left:
+            written = os.writev(descriptor, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if left:
+                left[0] = left[0][written:]
 
 
 def _sync_folder(folder: Path) -> None:

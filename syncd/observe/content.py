@@ -10,7 +10,9 @@ from typing import Final
 from syncd.model.errors import Corrupt, Refused, Transient
 from syncd.model.node import Kind, Reason
 from syncd.model.observation import Seen, Unhashed, Unseen
+from syncd.observe.cuts import Cut, Cuts, NotDurable
 from syncd.observe.databases import HEADER, is_header, live_sidecars, may_be, together
+from syncd.observe.durable import CANNOT
 from syncd.observe.fingerprint import is_racy
 from syncd.observe.hashing import hash_bytes, hash_file
 from syncd.observe.snapshots import Snapshots
@@ -26,23 +28,32 @@ def why(error: OSError) -> str:
 
 
 def read_content(
-    directory: Dir, name: str, stat: Stat, read_ns: int, tick_ns: int, snapshots: Snapshots | None = None
+    directory: Dir,
+    name: str,
+    stat: Stat,
+    read_ns: int,
+    tick_ns: int,
+    snapshots: Snapshots | None = None,
+    cuts: Cuts | None = None,
 ) -> Seen | Unhashed | Unseen:
     """Hash the file or symlink *name*, last seen as *stat*.
 
     *read_ns* is the wall clock (ns) before this call. What is returned is Seen only if the fingerprint was the same
     before and after reading and the name still leads to what was read. Of a database with live sidecars it is Seen as
     it was before reading: the content is of that moment or later, and whatever is written since shows as a change.
-    Without *snapshots* databases are files like any other.
+    Without *snapshots* databases are files like any other. How a large file is cut is noted in *cuts*.
     """
+    noted: Cut | None = None
     try:
         if stat.kind is Kind.SYMLINK:
             found, digest = _symlink(directory, name, stat)
         else:
-            found, digest, database = _file(directory, name, snapshots)
+            found, digest, database, noted = _file(directory, name, tick_ns, snapshots, cuts)
             if database and digest is None and snapshots is not None:
                 return _snapshot(directory, name, found, snapshots, read_ns, tick_ns)
         named = directory.stat(name)
+    except NotDurable:
+        return Unhashed(name, stat.fingerprint, True, CANNOT)
     except OSError as error:
         if error.errno in _MOVED_ON:
             return Unhashed(name, stat.fingerprint, busy=True)
@@ -51,20 +62,27 @@ def read_content(
         return Unhashed(name, found.fingerprint, busy=True)
     executable = found.kind is Kind.FILE and bool(found.mode & 0o100)
     assert stat.kind is not None, "only files and symlinks are read"
-    racy = is_racy(found.fingerprint, read_ns, tick_ns)
+    racy = is_racy(found.fingerprint, read_ns if noted is None else noted.began_ns, tick_ns)
     return Seen(name, stat.kind, found.fingerprint, digest, executable, racy=racy)
 
 
-def _file(directory: Dir, name: str, snapshots: Snapshots | None) -> tuple[Stat, bytes | None, bool]:
-    """Return the stat and hash of a file, and whether it is a database; no hash when it changed meanwhile, or when it
-    is a database that is not at rest."""
+def _file(
+    directory: Dir, name: str, tick_ns: int, snapshots: Snapshots | None, cuts: Cuts | None
+) -> tuple[Stat, bytes | None, bool, Cut | None]:
+    """Return the stat and hash of a file, whether it is a database, and how it is cut; no hash when it changed
+    meanwhile, or when it is a database that is not at rest."""
     with directory.open(name) as file:
         before = file.stat()
         if snapshots is not None and may_be(before) and is_header(file.read(0, HEADER)):
-            return _main_file(directory, name, file, before, snapshots)
-        digest = hash_file(file, before.fingerprint.size)
+            return *_main_file(directory, name, file, before, snapshots), None
+        found = None
+        if cuts is not None and cuts.takes(before.fingerprint.size):
+            found = cuts.read(file, before, tick_ns)
+            digest = None if found is None else found.hash
+        else:
+            digest = hash_file(file, before.fingerprint.size)
         after = file.stat()
-    return after, digest if before.fingerprint == after.fingerprint else None, False
+    return after, digest if before.fingerprint == after.fingerprint else None, False, found
 
 
 def _main_file(

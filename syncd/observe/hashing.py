@@ -22,12 +22,12 @@ def hash_file(file: ReadFile, size: int) -> bytes | None:
     """Return the BLAKE3 hash of the first *size* bytes of *file*, or None when it holds fewer by now."""
     large = size > MANY_THREADS_ABOVE
     hasher = blake3(max_threads=blake3.AUTO if large else 1)
-    piece = _LARGE_PIECE_BYTES if large else PIECE_BYTES
+    buffer = memoryview(bytearray(min(size, _LARGE_PIECE_BYTES if large else PIECE_BYTES)))
     offset = 0
     while offset < size:
-        data = file.read(offset, min(piece, size - offset))
-        if not data:
+        part = buffer[: size - offset]
+        if file.read_into(offset, part) < len(part):
             return None
-        hasher.update(data)
-        offset += len(data)
+        hasher.update(part)
+        offset += len(part)
     return hasher.digest()

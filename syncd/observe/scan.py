@@ -15,6 +15,7 @@ from syncd.model.node import Kind, Reason
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import RESERVED, is_reserved, name_fault, shown
 from syncd.observe.content import read_content, why
+from syncd.observe.cuts import Cuts
 from syncd.observe.databases import SIDECARS
 from syncd.observe.durable import made_durable
 from syncd.observe.fingerprint import is_unchanged
@@ -69,12 +70,13 @@ class _Found:
 
 class Looker:
     """Carries out look jobs. One for a root, used by all look workers at once. Without *snapshots* a database is a file
-    like any other, and so are its sidecars."""
+    like any other, and so are its sidecars. How large files are cut is noted in *cuts*."""
 
-    def __init__(self, fs: LocalFs, clock: Clock, snapshots: Snapshots | None = None) -> None:
+    def __init__(self, fs: LocalFs, clock: Clock, snapshots: Snapshots | None = None, cuts: Cuts | None = None) -> None:
         self._fs = fs
         self._clock = clock
         self._snapshots = snapshots
+        self._cuts = cuts
         self._headers = Headers()
         self._rules = RulesReader(fs, clock)
 
@@ -98,7 +100,7 @@ class Looker:
             try:
                 entries = directory.entries() if unit.names is None else _entries_of(directory, unit.names)
                 sieve, tick = rules.within(unit.path), self._fs.traits.time_tick_ns
-                look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget, self._snapshots)
+                look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget, self._snapshots, self._cuts)
                 if self._snapshots is not None:
                     look.pair(entries, self._headers)
                 gone = look.compare(entries)
@@ -150,6 +152,7 @@ class _UnitLook:
     deep: bool
     budget: _Budget
     snapshots: Snapshots | None = None
+    cuts: Cuts | None = None
     pairs: Pairs = field(default_factory=Pairs)
     found: _Found = field(default_factory=_Found)
 
@@ -260,7 +263,8 @@ class _UnitLook:
             self.found.add(Unhashed(name, stat.fingerprint, busy=False))
             return
         read_ns = int(self.clock.now() * 1e9)
-        what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots)
+        cuts = None if self.deep else self.cuts  # a deep look is there to read
+        what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots, cuts)
         if isinstance(what, Seen) and before is not None and _still(before, what):
             if what.hash == before.hash:  # a deep look that found all well
                 return

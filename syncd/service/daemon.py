@@ -31,6 +31,7 @@ from syncd.execute.tools import Limits
 from syncd.model.errors import NoSpace, RootGone, SyncdError, Transient
 from syncd.model.observation import Ask, Message, Reply, Verb, Withdraw
 from syncd.model.status import LiveStatus, Phase
+from syncd.observe.cuts import Cuts
 from syncd.observe.listing import Lister
 from syncd.observe.rules import RulesReader
 from syncd.observe.scan import Looker
@@ -137,7 +138,8 @@ class Daemon:
         self._lister = Lister(self._remote)
         floor = int(self._settings.disk.free_floor)
         self._snapshots = Snapshots(self._fs, SqliteDatabases(), chance, floor)
-        self._looker = Looker(self._fs, clock, self._snapshots)
+        self._cuts = Cuts(clock, threading.Lock)
+        self._looker = Looker(self._fs, clock, self._snapshots, self._cuts)
         self._rules = RulesReader(self._fs, clock)
         self._keeper = RootKeeper(self._roots, record)
         database: Database | None = None
@@ -226,6 +228,7 @@ class Daemon:
             lambda: self._stopping.is_set() or over.is_set(),
             lambda path, directory: self._rules.read().ignored(path, directory),
             self._snapshots,
+            self._cuts,
         )
 
     def _traits(self) -> Traits:

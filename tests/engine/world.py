@@ -26,6 +26,7 @@ from syncd.model.errors import Offline, RootGone
 from syncd.model.job import ApplyJob, Job, LookJob, PollJob, ProveJob, PullJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Reason, Tree, Version
 from syncd.model.observation import Ask, Message, Proven, PullFailed, PullFault, Reply, Unproven, Verb
+from syncd.observe.cuts import Cuts
 from syncd.observe.listing import Lister
 from syncd.observe.scan import Looker
 from syncd.observe.snapshots import Snapshots
@@ -139,7 +140,8 @@ class Device:
         self.wire = self.open_wire()
         self.db = self.open_db()
         self.snapshots = Snapshots(self.fs, self.open_databases(), self.luck)
-        self.looker = Looker(self.fs, self.time, self.snapshots)
+        self.cuts = Cuts(self.time, least=0)
+        self.looker = Looker(self.fs, self.time, self.snapshots, self.cuts)
         self.lister = Lister(self.wire)  # type: ignore[arg-type]
         self.runner = Runner(
             self.fs,
@@ -153,6 +155,7 @@ class Device:
             lambda: False,
             ignored=self._ignored,
             snapshots=self.snapshots,
+            cuts=self.cuts,
         )
         self.jobs: deque[Job] = deque()
         self.replies: dict[int, Reply] = {}

@@ -18,6 +18,7 @@ from syncd.model.node import Fingerprint, Kind, Place, Version
 from syncd.model.observation import Ending, OpResult, Progress, Swept
 from syncd.model.op import Op, OpType
 from syncd.model.path import ROOT, ROOT_ID
+from syncd.observe.cuts import Cuts
 
 __all__ = [
     "NOW",
@@ -26,6 +27,7 @@ __all__ = [
     "CountedChance",
     "Crash",
     "FaultyFs",
+    "Later",
     "MemoryRemote",
     "StillClock",
     "World",
@@ -49,6 +51,16 @@ class StillClock:
 
     def monotonic(self) -> float:
         return self.time
+
+
+class Later:
+    """A clock well after every stamp a file may get."""
+
+    def now(self) -> float:
+        return 4e9
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class CountedChance:
@@ -78,6 +90,7 @@ class World:
         self.limits = Limits(free_floor_bytes=0, window_bytes=128 << 10)
         self.progress: list[Progress] = []
         self.cancelled = False
+        self.cuts: Cuts | None = None
         self.ignored: Callable[[tuple[str, ...], bool], bool] = lambda path, directory: False
         self._ids = count(1)
 
@@ -93,6 +106,7 @@ class World:
             self.progress.append,
             lambda: self.cancelled,
             self.ignored,
+            cuts=self.cuts,
         )
 
     # --- the folder ---
@@ -207,12 +221,10 @@ class World:
         op = self.op(
             OpType.UPLOAD,
             kind,
-            hash=digest(data),
             size=len(data),
             mtime_ns=PAST_NS,
             expected=self.fingerprint(place),
-            expected_hash=digest(data),
-            **more,
+            **{"hash": digest(data), "expected_hash": digest(data)} | more,
         )
         return self.assign(op, place, place if edit else None)
 

@@ -20,7 +20,7 @@ from blake3 import blake3
 from syncd.adapters.hub_remote import HubRemote
 from syncd.hub.server import HubServer, Listen, parse_listen
 from syncd.hub.tls import FILE, YEARS, certificate
-from syncd.model.errors import NotAuthorised, Offline, OtherRemote, Refused, Usage
+from syncd.model.errors import NoSpace, NotAuthorised, Offline, OtherRemote, Refused, Transient, Usage
 from syncd.model.invite import HubAddress, Invite
 from syncd.model.node import Kind
 from syncd.model.path import ROOT_ID
@@ -179,6 +179,29 @@ def test_p4_a_commit_under_way_is_finished_before_the_server_ends(tmp_path):
         writer.join(10)
         made.thread.join(10)
         assert [outcome.verdict for outcome in outcomes] == [Verdict.DONE]
+        remote.close()
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3], ids=["the first group", "one that came meanwhile", "the last"])
+def test_p4_an_upload_is_answered_only_when_all_of_it_is_stored(tmp_path, monkeypatch, failing):
+    """Groups arrive while the one before becomes durable: one that fails fails the upload."""
+    with served(tmp_path / "hub") as made:
+        remote = made.device()
+        write, calls = made.hub.blobs._blobs.write, []
+
+        def fail(blobs):
+            calls.append(len(blobs))
+            if len(calls) == failing:
+                raise NoSpace("the hub's disk is full; free some space there")
+            return write(blobs)
+
+        monkeypatch.setattr(made.hub.blobs._blobs, "write", fail)
+        chunks = [(blake3(data).digest(), data) for data in (bytes([n]) * (1 << 20) for n in range(10))]
+        with pytest.raises(Transient):
+            remote.put_chunks(chunks)
+        monkeypatch.undo()
+        remote.put_chunks(chunks)
+        assert remote.missing([digest for digest, _ in chunks]) == []
         remote.close()
 
 

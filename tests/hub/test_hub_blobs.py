@@ -44,6 +44,32 @@ def test_chunks_are_compressed_when_that_helps(world, one):
     assert sum(path.stat().st_size for path in world.containers()) < 103_000
 
 
+def test_what_does_not_shrink_is_not_tried_and_what_does_at_one_end_is(world, one):
+    """A look at both ends of a chunk tells: most of what is large is compressed already."""
+    head = b"again and again " * 4_000 + noise(36_000)
+    for data in (head, head[::-1], noise(100_000)):
+        content = one.store(data)
+        assert next(one.session.get_chunks([content.hash]))[1] == data
+    sizes = sorted(path.stat().st_size for path in world.containers())
+    assert sizes[1] < 40_000
+    assert 100_000 < sizes[2] < 101_000
+
+
+def test_p4_more_chunks_than_one_call_writes_come_back(world, one):
+    chunks = [noise(1000 + seed, seed) for seed in range(600)]
+    one.session.put_chunks([(h(data), data) for data in chunks])
+    assert len(world.containers()) == 1
+    assert [data for _, data in one.session.get_chunks([h(data) for data in chunks])] == chunks
+
+
+def test_p4_a_disk_that_takes_half_of_a_write_gets_the_rest(world, one, monkeypatch):
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda fd, parts: writev(fd, [bytes(parts[0])[: len(parts[0]) // 2 + 1]]))
+    chunks = [noise(3000, seed) for seed in range(5)]
+    one.session.put_chunks([(h(data), data) for data in chunks])
+    assert [data for _, data in one.session.get_chunks([h(data) for data in chunks])] == chunks
+
+
 def test_p5_bytes_that_do_not_match_their_hash_are_not_stored(world, one):
     with pytest.raises(Corrupt):
         one.session.put_chunks([(h(b"right"), b"right"), (h(b"a"), b"b")])

@@ -51,6 +51,10 @@ class FaultyFile:
         self._faults.at("read", self._name)
         return self._inner.read(offset, size)
 
+    def read_into(self, offset, buffer):
+        self._faults.at("read", self._name)
+        return self._inner.read_into(offset, buffer)
+
     def sync(self):
         self._faults.at("sync", self._name)
         self._inner.sync()

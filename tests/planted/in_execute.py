@@ -120,9 +120,9 @@ BUGS: Final = (
         "pieces are not verified",
         "A piece of the right size is the right piece.",
         "P5",
-        "syncd/execute/download.py",
-        "            if sizes.get(content) != len(data) or blake3(data).digest() != content:",
-        "            if sizes.get(content) != len(data):",
+        "syncd/execute/nearby.py",
+        "if found is None or len(data) != found[0].piece.size or blake3(data).digest() != content:",
+        "if found is None or len(data) != found[0].piece.size:",
         ("tests/execute/test_execute_lying_remote.py",),
     ),
     Bug(
@@ -138,11 +138,9 @@ BUGS: Final = (
         "a piece found nearby is not verified",
         "What the chunk cache names is still where it was.",
         "P5",
-        "syncd/execute/download.py",
-        """                    data = file.read(offset, size)
-                    if blake3(data).digest() == content:
-                        found[content] = data""",
-        """                    found[content] = file.read(offset, size)""",
+        "syncd/execute/nearby.py",
+        "            if blake3(into[at : at + piece.size]).digest() != piece.hash:",
+        "            if at < 0:",
         ("tests/engine/test_engine_pieces.py",),
     ),
     Bug(
@@ -260,8 +258,8 @@ BUGS: Final = (
         "After a crash the parts of a large download are cleaned away.",
         "P4",
         "syncd/execute/download.py",
-        """        for name in parts_with(staging, want.assignment.op.hash or b""):""",
-        """        for name in ():""",
+        'for part in parts_with(staging, assignment.op.hash or b"") for file',
+        "for part in () for file",
         execute("test_an_interrupted_download_goes_on_where_it_stopped"),
     ),
     Bug(

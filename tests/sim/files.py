@@ -48,6 +48,11 @@ class SimReadFile(_Open):
             return data  # whole, and not a copy
         return data[offset : offset + size]
 
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        data = self.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     @call
     def sync(self) -> None:
         self._require_open()
