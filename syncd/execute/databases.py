@@ -11,7 +11,7 @@ from syncd.execute.tools import Tools
 from syncd.model.errors import InUse, Refused, Transient
 from syncd.model.node import Kind
 from syncd.model.path import shown
-from syncd.observe.databases import in_the_way, is_database, owned
+from syncd.observe.databases import in_the_way, is_database, is_header, may_be, owned
 from syncd.ports import Dir, Stat
 
 
@@ -24,9 +24,11 @@ def require_closed(tools: Tools, directory: Dir, name: str, stat: Stat) -> bool:
     return True
 
 
-def is_one(tools: Tools, directory: Dir, name: str, stat: Stat) -> bool:
-    """Return whether *name* is a database, where databases are known at all."""
-    return tools.snapshots is not None and is_database(directory, name, stat)
+def is_one(tools: Tools, directory: Dir, name: str, stat: Stat, head: bytes | None = None) -> bool:
+    """Return whether *name* is a database, where databases are known at all. *head*: how it begins, if known."""
+    if tools.snapshots is None:
+        return False
+    return is_database(directory, name, stat) if head is None else may_be(stat) and is_header(head)
 
 
 @contextmanager

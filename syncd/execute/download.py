@@ -19,6 +19,7 @@ from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Progress
 from syncd.model.path import RelPath, shown_path
+from syncd.observe.databases import HEADER
 from syncd.ports import Dir, ReadFile, Stat, WriteFile
 
 EMPTY: Final = blake3(b"").digest()
@@ -28,7 +29,8 @@ EMPTY: Final = blake3(b"").digest()
 class Staged:
     """Verified content in staging. *moved* is the number of bytes that came over the network.
 
-    *file* is open where the content is not durable yet: a group of small ones becomes so at once.
+    *file* is open where the content is not durable yet: a group of small ones becomes so at once. *head* is how it
+    begins, where it was in memory: whether it is a database need not be read from the disk again.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Staged:
     moved: int
     file: WriteFile | None = None
     pieces: tuple[tuple[bytes, int, int], ...] = ()
+    head: bytes | None = None
 
     def close(self) -> None:
         """Close the file; harmless when it was."""
@@ -157,7 +160,8 @@ def _stage_file(tools: Tools, staging: Dir, name: str, assignment: Assignment, d
     out = staging.create(name)
     try:
         out.write(data)
-        return Staged(name, out.finish(assignment.op.mtime_ns, mode_for(tools, assignment)), moved, out)
+        stat = out.finish(assignment.op.mtime_ns, mode_for(tools, assignment))
+        return Staged(name, stat, moved, out, head=data[:HEADER])
     except BaseException:
         out.close()
         raise

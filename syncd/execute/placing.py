@@ -93,7 +93,7 @@ class Placing:
         directory, name = self._place(dirs)
         staged = self._require_staged()
         if op.expected is None:
-            database = is_one(self.tools, dirs.own(STAGING), staged.name, staged.stat)
+            database = is_one(self.tools, dirs.own(STAGING), staged.name, staged.stat, staged.head)
             require_name(self.tools, directory, name, database=database)
             dirs.own(STAGING).rename_new(staged.name, directory, name)
             self.acted = True
@@ -104,7 +104,8 @@ class Placing:
         with alone(self.tools, directory, name, op.kind):
             before = require_planned(directory, name, op, traits)
             if op.kind is Kind.FILE:
-                require_name(self.tools, directory, name, database=is_one(self.tools, entry, DATA, staged.stat))
+                database = is_one(self.tools, entry, DATA, staged.stat, staged.head)
+                require_name(self.tools, directory, name, database=database)
             now_ns = int(self.tools.clock.now() * 1e9)
             young = op.expected.mtime_ns > now_ns - int(YOUNG * 1e9)
             self._doubt = young or before.fingerprint != op.expected
