@@ -5,7 +5,15 @@ import hashlib
 import pytest
 from blake3 import blake3
 
-from syncd.chunks.chunker import LARGE_AVERAGE, MIDDLE_AVERAGE, SMALL_AVERAGE, WHOLE, average_for, chunk
+from syncd.chunks.chunker import (
+    HUGE_AVERAGE,
+    LARGE_AVERAGE,
+    MIDDLE_AVERAGE,
+    SMALL_AVERAGE,
+    WHOLE,
+    average_for,
+    chunk,
+)
 
 GIB = 1 << 30
 DATA = hashlib.shake_128(b"chunker").digest(4_000_000)
@@ -54,15 +62,17 @@ def test_never_reads_beyond_the_size_it_was_told() -> None:
 @pytest.mark.parametrize(
     ("size", "base", "average"),
     [
-        pytest.param(GIB, None, SMALL_AVERAGE, id="small"),
-        pytest.param(4 * GIB, None, SMALL_AVERAGE, id="up to 4 GiB"),
-        pytest.param(5 * GIB, None, MIDDLE_AVERAGE, id="middle"),
-        pytest.param(100 * GIB, None, LARGE_AVERAGE, id="large"),
-        pytest.param(5 * GIB, SMALL_AVERAGE, SMALL_AVERAGE, id="a little grown: cut as before"),
-        pytest.param(20 * GIB, SMALL_AVERAGE, MIDDLE_AVERAGE, id="much grown: cut anew"),
-        pytest.param(2 * GIB, MIDDLE_AVERAGE, MIDDLE_AVERAGE, id="a little shrunk: cut as before"),
-        pytest.param(GIB // 2, MIDDLE_AVERAGE, SMALL_AVERAGE, id="much shrunk: cut anew"),
-        pytest.param(GIB, 12345, SMALL_AVERAGE, id="a foreign average is not kept"),
+        pytest.param(GIB // 4, None, SMALL_AVERAGE, id="small"),
+        pytest.param(GIB // 4 + 1, None, MIDDLE_AVERAGE, id="middle"),
+        pytest.param(4 * GIB, None, MIDDLE_AVERAGE, id="up to 4 GiB"),
+        pytest.param(5 * GIB, None, LARGE_AVERAGE, id="large"),
+        pytest.param(100 * GIB, None, HUGE_AVERAGE, id="huge"),
+        pytest.param(5 * GIB, MIDDLE_AVERAGE, MIDDLE_AVERAGE, id="a little grown: cut as before"),
+        pytest.param(20 * GIB, MIDDLE_AVERAGE, LARGE_AVERAGE, id="much grown: cut anew"),
+        pytest.param(2 * GIB, LARGE_AVERAGE, LARGE_AVERAGE, id="a little shrunk: cut as before"),
+        pytest.param(GIB // 2, LARGE_AVERAGE, MIDDLE_AVERAGE, id="much shrunk: cut anew"),
+        pytest.param(1, SMALL_AVERAGE, SMALL_AVERAGE, id="nothing is too small for the smallest"),
+        pytest.param(GIB, 12345, MIDDLE_AVERAGE, id="a foreign average is not kept"),
     ],
 )
 def test_average_for(size: int, base: int | None, average: int) -> None:

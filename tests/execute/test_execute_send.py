@@ -7,7 +7,7 @@ import pytest
 from blake3 import blake3
 from execute_world import PAST_NS, World, digest, endings, noise
 
-from syncd.chunks.chunker import CHUNKER, MIDDLE_AVERAGE, SMALL_AVERAGE
+from syncd.chunks.chunker import CHUNKER, LARGE_AVERAGE, MIDDLE_AVERAGE, SMALL_AVERAGE
 from syncd.chunks.manifest import Manifest, Piece, decode, encode, manifest_hash
 from syncd.execute.upload import average_over
 from syncd.model.job import MoveRef
@@ -269,10 +269,10 @@ def test_p4_ops_found_running_are_asked_for_by_their_keys(world: World) -> None:
 @pytest.mark.parametrize(
     ("base", "size", "average"),
     [
-        pytest.param(SMALL_AVERAGE, 5 << 30, SMALL_AVERAGE, id="grown over a boundary: cut as its base was"),
-        pytest.param(SMALL_AVERAGE, 20 << 30, MIDDLE_AVERAGE, id="grown far: cut as is right for its size"),
-        pytest.param(MIDDLE_AVERAGE, 2 << 30, MIDDLE_AVERAGE, id="shrunk below a boundary"),
-        pytest.param(None, 5 << 30, MIDDLE_AVERAGE, id="the base's manifest is gone"),
+        pytest.param(SMALL_AVERAGE, 1 << 29, SMALL_AVERAGE, id="grown over a boundary: cut as its base was"),
+        pytest.param(SMALL_AVERAGE, 2 << 30, MIDDLE_AVERAGE, id="grown far: cut as is right for its size"),
+        pytest.param(LARGE_AVERAGE, 2 << 30, LARGE_AVERAGE, id="shrunk below a boundary"),
+        pytest.param(None, 1 << 29, MIDDLE_AVERAGE, id="the base's manifest is gone"),
     ],
 )
 def test_an_edit_is_cut_the_way_its_base_was(world: World, base: int | None, size: int, average: int) -> None:
@@ -288,12 +288,12 @@ def test_a_way_of_cutting_that_could_not_matter_is_not_asked_for(world: World) -
     world.write("a", b"a")
     op = replace(world.upload("a", base=Version(1, "b")).op, manifest=digest(b"unknown"))
     world.remote.offline = True
-    assert average_over(world.remote, op, 1 << 30) == SMALL_AVERAGE
+    assert average_over(world.remote, op, 48 << 20) == SMALL_AVERAGE
 
 
 @pytest.mark.slow
 def test_a_large_edit_is_sent_in_the_pieces_of_its_base(world: World) -> None:
-    encoded = encode(Manifest(CHUNKER, MIDDLE_AVERAGE, (Piece(digest(b"1"), 1), Piece(digest(b"2"), 1))))
+    encoded = encode(Manifest(CHUNKER, LARGE_AVERAGE, (Piece(digest(b"1"), 1), Piece(digest(b"2"), 1))))
     world.remote.put_manifest(manifest_hash(encoded), encoded)
     path, size = world.root / "big", (1 << 30) + (1 << 20)
     world.write("big", b"small yet")
@@ -314,5 +314,5 @@ def test_a_large_edit_is_sent_in_the_pieces_of_its_base(world: World) -> None:
     )
     world.send(world.assign(op, "big", "big"))
     (sent,) = [decode(each) for each in world.remote.manifests.values() if each != encoded]
-    assert sent.average == MIDDLE_AVERAGE
+    assert sent.average == LARGE_AVERAGE
     assert sent.size == size
