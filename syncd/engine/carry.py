@@ -5,12 +5,18 @@ from dataclasses import replace
 from syncd.model.node import Absent, Node, Place, Present
 from syncd.model.op import Op, OpType
 
+ARRIVALS = frozenset({OpType.LOCAL_MKDIR, OpType.LOCAL_MOVE, OpType.SET_ASIDE})
 CREATES = frozenset({OpType.UPLOAD, OpType.REMOTE_MKDIR, OpType.DOWNLOAD, OpType.LOCAL_MKDIR})
 
 
 def is_create(op: Op) -> bool:
     """Return whether *op* brings a node into being on the side it changes."""
     return op.type in CREATES and op.source is None
+
+
+def takes_a_name(op: Op) -> bool:
+    """Return whether *op* puts something to a name in this folder where nothing is."""
+    return op.type in ARRIVALS or (op.type is OpType.DOWNLOAD and op.expected is None)
 
 
 def after_own_commit(node: Node, op: Op, remote: Present | Absent) -> Present | Absent:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from syncd.db.queue import QueuedOp
-from syncd.engine.carry import is_create
+from syncd.engine.carry import is_create, takes_a_name
 from syncd.engine.desk import Desk
 from syncd.model.job import ApplyJob, Assignment, DirRef, Lane, MoveRef, SendJob
 from syncd.model.node import Kind, Present, Tree
@@ -15,8 +15,6 @@ from syncd.model.path import ROOT, ROOT_ID, NodeKey, RelPath
 
 SMALL = 1 << 20
 TRANSFERS = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT})
-ARRIVALS = frozenset({OpType.LOCAL_MKDIR, OpType.LOCAL_MOVE, OpType.SET_ASIDE})
-"""What takes a name in this folder, as a download without an expected file does."""
 
 
 @dataclass(slots=True)
@@ -117,7 +115,7 @@ class Dispatcher:
     def _is_taken(self, op: Op) -> bool:
         """Whether a look found the name taken since the op was planned. A directory most of all must not be made over
         one: it would be adopted, and two rows would stand for it."""
-        if op.type not in ARRIVALS and (op.type is not OpType.DOWNLOAD or op.expected is not None):
+        if not takes_a_name(op):
             return False
         found = self.desk.db.nodes.at(Tree.LOCAL, op.place.parent, op.place.name)
         return any(node.id != op.node for node in found)

@@ -62,7 +62,7 @@ class Identity:
                 same = []
         if not same:
             return False
-        node = next((node for node in same if node.fingerprint is not None), same[0])
+        node = max(same, key=lambda node: _likeness(node, seen))  # of equals the oldest row
         for other in same:
             if other.id != node.id:
                 self.rows.vanish(other)  # one name is one node: the other claim is from before this look
@@ -169,3 +169,11 @@ class Identity:
                 return False
             below = node.local.place.parent
         return False
+
+
+def _likeness(node: Node, seen: Seen) -> int:
+    """Return how much speaks for *node* being what was seen at its place: it was seen there, and as that very inode."""
+    known = node.fingerprint
+    if known is None:
+        return 0
+    return 2 if (known.dev, known.ino) == (seen.fingerprint.dev, seen.fingerprint.ino) else 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from syncd.db.activity import ActivityRow
 from syncd.db.queue import QueuedOp
-from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_swap, is_create
+from syncd.engine.carry import after_local_op, after_own_commit, displaced_by_swap, is_create, takes_a_name
 from syncd.engine.desk import Desk
 from syncd.engine.leftovers import at_place, is_leftover, leave
 from syncd.engine.looks import Looks
@@ -50,7 +50,7 @@ class Settler:
     def take(self, ended: OpsEnded) -> None:
         """Settle the results of a job, or of a part of it."""
         for result in ended.results:
-            self._one(result)
+            self._one(result, late=isinstance(ended.job, RecoverJob))
         if isinstance(ended.job, RecoverJob):
             # Nobody stood by since they acted: what lies there may have been edited.
             for assignment in ended.job.local:
@@ -79,7 +79,7 @@ class Settler:
                 if queued is not None:
                     self._one(_unforeseen(queued, "internal", error))
 
-    def _one(self, result: OpResult) -> None:
+    def _one(self, result: OpResult, *, late: bool = False) -> None:
         queued = self.desk.db.queue.get(result.op_id)
         if queued is None:
             return
@@ -103,7 +103,7 @@ class Settler:
         for displaced in result.displaced:
             self.looks.hint(displaced.path[:-1], displaced.name)
         match result.ending:
-            case Ending.DONE:
+            case Ending.DONE if not (late and self._gave_way(op)):
                 self._done(queued, result)
             case Ending.LEFTOVER:
                 self._leftover(queued)
@@ -120,6 +120,14 @@ class Settler:
                 else:
                     self.desk.db.queue.finish(queued.id)
                     self._look_again(op)
+
+    def _gave_way(self, op: Op) -> bool:
+        """Whether another node has by now what an op took a name for: it was found out late, after a crash, that it had
+        been done, and what was done since came out first. Nobody deleted what it had brought: it is planned again."""
+        if not takes_a_name(op):
+            return False
+        found = self.desk.db.nodes.at(Tree.LOCAL, op.place.parent, op.place.name)
+        return any(node.id != op.node and isinstance(node.local, Present) for node in found)
 
     # --- done ----------------------------------------------------------------------------------------------------
 

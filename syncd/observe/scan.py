@@ -6,7 +6,8 @@ opens what is not a regular file, and never touches the database.
 """
 
 import errno
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -158,12 +159,12 @@ class _UnitLook:
 
     def pair(self, entries: list[Entry], headers: Headers) -> None:
         """Find the databases with sidecars among *entries*, before they are compared."""
-        known = {entry.name: entry for entry in self.unit.known}
+        known = _by_name(self.unit.known)
         self.pairs = find_pairs(self.directory, entries, known, headers, whole=self.unit.names is None)
 
     def compare(self, entries: list[Entry]) -> tuple[str, ...]:
         """Compare every entry; returns the known names that are gone, sorted."""
-        known = {entry.name: entry for entry in self.unit.known}
+        known = _by_name(self.unit.known)
         matched = 0
         unclear: list[str] = []
         # This loop is what an idle scan costs: one call for an unchanged name.
@@ -271,6 +272,16 @@ class _UnitLook:
             # Not an edit: an edit moves ctime. The disk gave back something else than was put there.
             what = replace(what, corrupt=before.hash is not None)
         self.found.add(what)
+
+
+def _by_name(known: Sequence[KnownEntry]) -> dict[str, KnownEntry]:
+    """Return what is known, by name. A name that two rows claim is reported however unchanged it is: only one of them
+    can be right, and whoever takes the look in finds out which."""
+    found = {entry.name: entry for entry in known}
+    if len(found) < len(known):
+        for name in (name for name, claims in Counter(entry.name for entry in known).items() if claims > 1):
+            found[name] = replace(found[name], fingerprint=None, hashed=False, hash=None)
+    return found
 
 
 def _still(before: KnownEntry, seen: Seen) -> bool:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from syncd.model.job import PullJob
-from syncd.model.observation import Hints
+from syncd.model.job import ApplyJob, Job, PullJob, RecoverJob
+from syncd.model.observation import Ask, Hints, Verb
 from tests.engine.world import Device
 
 
@@ -33,3 +33,32 @@ def work_on(device: Device, *names: str) -> None:
     for _ in range(60):
         if not device.one():
             device.time.ahead += 0.1
+
+
+def killed_after_it_acted(device: Device, *, before: Callable[[], object] = lambda: None) -> None:
+    """Carry an op out here, die before it is told, and start again; *before* that something else happens."""
+    device.deadline = device.engine.step([Ask(700, Verb.WAIT)])
+    for _ in range(300):
+        if any(isinstance(job, ApplyJob) for job in device.jobs):
+            break
+        if not device.one() and device.deadline is not None:
+            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
+    device.handle(next(job for job in device.jobs if isinstance(job, ApplyJob)))
+    device.crash()
+    before()
+    device.start()
+    assert any(isinstance(job, RecoverJob) for job in device.jobs)
+
+
+def work_without(device: Device, kind: type[Job], until: Callable[[], bool]) -> list[Job]:
+    """Go on until *until*, but do no job of *kind*; returns those that came."""
+    held: list[Job] = []
+    for _ in range(400):
+        for job in [job for job in device.jobs if isinstance(job, kind)]:
+            device.jobs.remove(job)
+            held.append(job)
+        if until():
+            return held
+        if not device.one() and device.deadline is not None:
+            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
+    raise AssertionError("it never came")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from syncd.model.job import ApplyJob, LookJob, RecoverJob
-from syncd.model.observation import Ask, Verb
+from syncd.model.job import LookJob, RecoverJob
+from tests.engine.pausing import killed_after_it_acted
 from tests.engine.world import Device, World
 
 Make = Callable[..., World]
@@ -24,21 +24,6 @@ def two(make_world: Make) -> World:
     world.devices[0].write("d/edited", "one")
     world.settle()
     return world
-
-
-def killed_after_it_acted(device: Device, *, before: Callable[[], object] = lambda: None) -> None:
-    """Carry an op out here, die before it is told, and start again; *before* that something else happens."""
-    device.deadline = device.engine.step([Ask(700, Verb.WAIT)])
-    for _ in range(300):
-        if any(isinstance(job, ApplyJob) for job in device.jobs):
-            break
-        if not device.one() and device.deadline is not None:
-            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
-    device.handle(next(job for job in device.jobs if isinstance(job, ApplyJob)))
-    device.crash()
-    before()
-    device.start()
-    assert any(isinstance(job, RecoverJob) for job in device.jobs)
 
 
 def make_file(ann: Device) -> None:
