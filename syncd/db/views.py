@@ -210,6 +210,8 @@ class View:
             for folder, entry in self.held(limit):
                 path = entry.name if folder == "." else f"{folder}/{entry.name}"
                 found.setdefault(path, NotSynced(path, entry.reason, entry.detail))
+            for path, node in self.unknown(Tree.LOCAL, Reason.LEFTOVER, limit):  # last: they keep nothing from anybody
+                found.setdefault(path, NotSynced(path, Reason.LEFTOVER.value, getattr(node.local, "detail", "")))
         return list(found.values())[:limit]
 
     # --- what was done

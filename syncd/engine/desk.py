@@ -7,6 +7,7 @@ from typing import Protocol
 
 from syncd.db.codec import HASH_ALG
 from syncd.db.connection import Database
+from syncd.engine.leftovers import is_leftover
 from syncd.model.job import DirRef, Job, Lane
 from syncd.model.node import Present, Tree, place_of
 from syncd.model.path import ROOT, NodeKey, RelPath
@@ -195,7 +196,7 @@ class Desk:
     def directory(self, key: NodeKey) -> DirRef | None:
         """Return how to open a local directory and prove it is the one, or None when L does not have it."""
         node = self.db.nodes.node(key)
-        if node is None or not isinstance(node.local, Present) or node.fingerprint is None:
+        if node is None or node.fingerprint is None or not (isinstance(node.local, Present) or is_leftover(node)):
             return None
         path = self.db.nodes.path(Tree.LOCAL, key)
         return None if path is None else DirRef(path, node.fingerprint.dev, node.fingerprint.ino)

@@ -8,6 +8,7 @@ from functools import partial
 from syncd.db.facts import HeldEntry
 from syncd.engine.desk import BEFORE_ALL, Desk
 from syncd.engine.identity import Identity
+from syncd.engine.leftovers import is_leftover, let_go
 from syncd.engine.local_rows import LocalRows
 from syncd.engine.looks import Looks
 from syncd.model.job import Lane
@@ -96,6 +97,7 @@ class LocalIntake:
         for unit, names in usable:
             if self._still_usable(unit, names, looked):
                 self._held(unit)
+                self._emptied(unit)
             yield
             for settle in self._rest(unit, job.began, job.run):
                 if self._still_usable(unit, names, looked):
@@ -165,6 +167,17 @@ class LocalIntake:
                 self.looks.hint(unit.path, name)
             else:
                 self.rows.vanish(node)
+
+    def _emptied(self, unit: UnitLooked) -> None:
+        """A folder that stayed for the ignored content in it stays no longer than that (P2)."""
+        node = self.desk.db.nodes.node(unit.directory)
+        if not unit.empty or node is None or not is_leftover(node) or not isinstance(node.remote, Absent):
+            return
+        if unit.whole:
+            let_go(self.desk.db.nodes, node)
+            self.desk.touch(node.id)
+        else:
+            self.looks.hint_all(unit.path)  # what was asked for is gone; whether it was the last, a listing tells
 
     def mark_orphans(self) -> None:
         """What lies below a vanished directory vanished with it; a bounded number of rows a call."""

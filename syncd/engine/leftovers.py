@@ -32,6 +32,14 @@ def leave(nodes: Nodes, node: Node, place: Place) -> None:
         part(nodes, left)
 
 
+def let_go(nodes: Nodes, node: Node) -> None:
+    """Nothing is in the folder any more: it is in L as it was before it was kept, and goes as it was to."""
+    place = place_of(node.local)
+    assert place is not None
+    nodes.set_local(node.id, Present(place), node.fingerprint)
+    nodes.set_synced(node.id, Present(place))
+
+
 def part(nodes: Nodes, node: Node) -> None:
     """The remote has the folder: what is left of it here is a row of its own from now on."""
     place = place_of(node.local)

@@ -19,6 +19,7 @@ from syncd.model.job import ApplyJob, RecoverJob, SendJob
 from syncd.model.node import Absent, Fingerprint, Node, Place, Present, Tree
 from syncd.model.observation import Ending, LocalAfter, OpResult, OpsEnded
 from syncd.model.op import Op, OpState, OpType, Side
+from syncd.model.path import NodeKey
 from syncd.model.remote import RemoteNode
 
 STALE_DELAY = 0.25
@@ -172,6 +173,7 @@ class Settler:
         after, left = result.local, is_leftover(node)
         if op.type is OpType.LOCAL_DELETE:
             nodes.set_local(node.id, Absent(), None)
+            self._look_whether_empty(op.place.parent)
         elif after is not None:
             # What was too young when it was read is so under another name as well.
             racy = node.racy and op.type in (*MOVES, OpType.LOCAL_CHMOD)
@@ -192,6 +194,12 @@ class Settler:
             self.desk.touch_children(Tree.REMOTE, node.id)
         if after is not None and result.displaced:
             self.looks.hint_in(op.place.parent, op.place.name)
+
+    def _look_whether_empty(self, directory: NodeKey) -> None:
+        """What was in a folder that is kept for ignored content is gone: it may have been the last."""
+        node, path = self.desk.db.nodes.node(directory), self.desk.local_path(directory)
+        if node is not None and is_leftover(node) and path is not None:
+            self.looks.hint_all(path)
 
     def _local_state(self, op: Op, node: Node, after: LocalAfter) -> Present:
         was = node.local if isinstance(node.local, Present) else None

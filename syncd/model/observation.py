@@ -87,7 +87,8 @@ class UnitFault(StrEnum):
 @dataclass(frozen=True, slots=True)
 class UnitLooked:
     """One directory as found. *gone* are known names that are not in the listing. *directories* are all
-    subdirectories a full scan descends into (whole looks only)."""
+    subdirectories a full scan descends into (whole looks only). *empty*: of what was asked for nothing is there but
+    litter."""
 
     directory: NodeKey
     path: RelPath
@@ -101,7 +102,7 @@ class UnitLooked:
     gone: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
     processed: int = 0
-    leftover: bool = False
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

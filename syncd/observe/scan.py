@@ -20,7 +20,7 @@ from syncd.observe.cuts import Cuts
 from syncd.observe.databases import SIDECARS
 from syncd.observe.durable import made_durable
 from syncd.observe.fingerprint import is_unchanged
-from syncd.observe.ignore import Rules, Sieve
+from syncd.observe.ignore import Rules, Sieve, is_litter
 from syncd.observe.pairs import Headers, Pairs, find_pairs
 from syncd.observe.rules import RulesReader
 from syncd.observe.snapshots import Snapshots
@@ -120,6 +120,7 @@ class Looker:
                 gone=gone,
                 directories=tuple(found.directories),
                 processed=len(entries),
+                empty=all(is_litter(entry.name) for entry in entries),
             )
 
 

@@ -19,6 +19,7 @@ _OF_ERRORS: Final = {
 _OF_NAMES: Final = {
     "unreadable": "give yourself the right to read it (chmod u+rX {path})",
     "on another file system": "tie it as a folder of its own, if it is to be synced",
+    "kept for ignored content": "remove it if nobody needs what is in it; it goes by itself once it is empty",
 }
 
 

@@ -114,6 +114,13 @@ def test_p12_a_name_that_cannot_be_synced_is_listed_once_with_its_mend(
     assert "is no file" in text
 
 
+def test_p12_a_folder_that_stays_for_ignored_content_is_listed_with_its_mend(db: Database, says: Says) -> None:
+    db.nodes.insert(Kind.DIRECTORY, local=Unknown(Reason.LEFTOVER, Place(ROOT, "build")))
+    code, text = says("status")
+    assert code == 0
+    assert "build  kept for ignored content: remove it if" in text
+
+
 def test_p12_scripts_get_more_than_a_person_is_shown(db: Database, says: Says) -> None:
     db.held.replace(ROOT, [HeldEntry(f"pipe{number:03}", "held") for number in range(50)])
     assert "(all of it: `syncd status --json`)" in says("status")[1]

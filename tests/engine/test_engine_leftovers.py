@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from syncd.db.views import open_view
 from syncd.model.conflict import ConflictKind
+from syncd.model.observation import Hints
 from tests.engine.test_engine_excluded import ignores, looks, move, online
 from tests.engine.test_engine_twins import folding
 from tests.engine.world import Device, World
@@ -164,3 +166,70 @@ def test_p7_a_folder_that_an_edit_revives_comes_back_to_what_is_left_of_it(
     world.settle_all(expect=None)
     for device in world.devices:
         assert not device.db.queue.in_state(None, 5)
+
+
+def shown(device: Device) -> list[str]:
+    """Return what ``status`` lists as not synced here."""
+    with open_view(str(device.base / "syncd.db")) as view:
+        return [f"{one.path}: {one.why}" for one in view.not_synced()]
+
+
+def goes_on(device: Device, seconds: float) -> None:
+    """Let *device* do what comes in so many seconds: too few for a look at everything."""
+    end = device.time.monotonic() + seconds
+    while device.one() or (device.deadline is not None and device.deadline < end):
+        if not device.busy:
+            device.sleep()
+
+
+@DEPTHS
+@pytest.mark.parametrize("litter", [False, True], ids=["nothing", "litter"])
+@pytest.mark.parametrize("told", [False, True], ids=["found by a look", "told by the watcher"])
+def test_p2_p12_what_is_left_over_is_shown_and_goes_once_nothing_is_in_it(
+    make_world: Make, inside: str, told: bool, litter: bool
+) -> None:
+    """The folder that others had removed differed from theirs, nobody said why, and it stayed when it was empty."""
+    world = tied(make_world, "ann", "bob")
+    ann, _ = world.devices
+    left_over(world, inside)
+    folders = ["d", "d/e"][: inside.count("/")]
+    assert shown(ann) == [f"{path}: kept for ignored content" for path in folders]
+    above, name = inside.rsplit("/", 1)
+    if litter:
+        ann.write(f"{above}/.DS_Store", "where its windows were")
+    ann.remove(inside)
+    if told:
+        ann.step([Hints(((tuple(above.split("/")), name),))])
+        goes_on(ann, 30.0)
+    else:
+        looks(ann)
+        ann.wait()
+    assert not below(ann, "d")
+    assert not shown(ann)
+    world.settle()
+
+
+def test_p2_what_is_left_over_stays_until_the_last_of_it_goes(make_world: Make) -> None:
+    world = tied(make_world, "ann", "bob")
+    ann, _ = world.devices
+    ann.write("d/b.log", "ann's other own")
+    left_over(world, "d/a.log")
+    ann.remove("d/a.log")
+    ann.step([Hints(((("d",), "a.log"),))])
+    ann.wait()
+    assert below(ann, "d") == ["d", "d/b.log"]
+    assert kept(ann) == 1
+    assert shown(ann) == ["d: kept for ignored content"]
+
+
+def test_p1_p7_a_file_that_comes_to_an_emptied_leftover_in_the_last_moment_keeps_it(make_world: Make) -> None:
+    world = tied(make_world, "ann", "bob")
+    ann, bob = world.devices
+    left_over(world, "d/a.log")
+    ann.remove("d/a.log")
+    looks(ann)
+    assert ann.db.queue.in_state(None, 5), "the delete rests"
+    ann.write("d/fresh", "put where the folder was")
+    world.settle_all(expect=None)
+    assert ann.read("d/fresh") == bob.read("d/fresh") == "put where the folder was"
+    world.settle()

@@ -12,6 +12,7 @@ REAL: Final = "tests/engine/test_engine_end_to_end_findings.py"
 IGNORED: Final = ("tests/engine/test_engine_ignored_later.py",)
 BARRIERS: Final = ("tests/engine/test_engine_barriers.py",)
 MOVED: Final = ("tests/engine/test_engine_recovery_moved.py",)
+EMPTIED: Final = ("tests/engine/test_engine_leftovers.py", "-k", "goes_once_nothing_is_in_it")
 
 
 def histories(words: str) -> tuple[str, ...]:
@@ -304,5 +305,59 @@ BUGS: Final = (
         '_SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"), _SCANNED)',
         '_SET_LOCAL: Final = _set_sql((*_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy"))',
         BARRIERS,
+    ),
+    Bug(
+        "what is left of a folder is not shown",
+        "A folder that is kept for ignored content is no name that is not synced.",
+        "P12",
+        "syncd/db/views.py",
+        "            for path, node in self.unknown(Tree.LOCAL, Reason.LEFTOVER, limit):",
+        "            for path, node in self.unknown(Tree.LOCAL, Reason.LEFTOVER, 0):",
+        EMPTIED,
+    ),
+    Bug(
+        "what is left of a folder stays when it is empty",
+        "A folder that was kept for ignored content is kept for good.",
+        "P2",
+        "syncd/engine/intake.py",
+        "                self._emptied(unit)\n",
+        "",
+        EMPTIED,
+    ),
+    Bug(
+        "only a whole look finds what is left of a folder empty",
+        "The watcher tells of the last name that goes, and nobody asks whether it was the last.",
+        "P2",
+        "syncd/engine/intake.py",
+        "            self.looks.hint_all(unit.path)  # what was asked for",
+        "            pass  # what was asked for",
+        EMPTIED,
+    ),
+    Bug(
+        "what is left of a folder stays for what was left in it",
+        "Nobody looks at a folder again when the one in it has gone that it was kept for.",
+        "P2",
+        "syncd/engine/settle.py",
+        "            self._look_whether_empty(op.place.parent)\n",
+        "",
+        EMPTIED,
+    ),
+    Bug(
+        "nothing can be done in what is left of a folder",
+        "Only a folder that is in sync can be opened for an op: what is kept in one that is kept never goes.",
+        "P2",
+        "syncd/engine/desk.py",
+        "(isinstance(node.local, Present) or is_leftover(node)):",
+        "isinstance(node.local, Present):",
+        EMPTIED,
+    ),
+    Bug(
+        "what is left of a folder stays for litter",
+        "A folder is empty when nothing at all is in it.",
+        "P2",
+        "syncd/observe/scan.py",
+        "empty=all(is_litter(entry.name) for entry in entries)",
+        "empty=not entries",
+        EMPTIED,
     ),
 )

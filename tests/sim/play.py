@@ -19,6 +19,7 @@ from syncd.hub.core import Hub
 from syncd.hub.sqlite_reads import SqliteReads
 from syncd.hub.sqlite_store import DATABASE, SqliteStore
 from syncd.model.errors import NotAuthorised, SyncdError
+from syncd.model.node import Reason, Tree
 from syncd.model.observation import Ask, ClockJumped, HintsLost, Verb
 from syncd.model.op import OpState
 from tests.engine.world import Luck, World
@@ -250,13 +251,14 @@ class Play(World):
 
     def settle(self, *, expect: int | None = 0, rounds: int = 8) -> None:
         """Let every device settle; check P2 and P3. Pipes are never synced, and hold what would take their name; what a
-        power loss damaged before it was synced is held, and shown."""
+        power loss damaged before it was synced is held, and shown; and so is a folder kept for ignored content."""
         self.settle_all(expect=expect, rounds=rounds)
         shown = [device.person.snapshot() for device in self.devices]
         pipes = tuple(path for each in shown for path, what in each.items() if what[0] == "fifo")
         apart = (*pipes, *(path for device in self.devices for path in device.damaged()))
         trees = [
-            {path: what for path, what in device.tree().items() if not under(path, apart)} for device in self.devices
+            {path: what for path, what in device.tree().items() if path not in left and not under(path, apart)}
+            for device, left in zip(self.devices, map(kept, self.devices), strict=True)
         ]
         for device, tree in zip(self.devices, trees, strict=True):
             other = [path for path in {*tree, *trees[0]} if tree.get(path) != trees[0].get(path)]
@@ -307,6 +309,16 @@ class Play(World):
             device.close()
         self._close_hub()
         self.vfs.unregister()
+
+
+def kept(device: SimDevice) -> frozenset[str]:
+    """Return the folders that stay on *device*, as it knows, for the ignored content that is in them; not what else
+    is in them."""
+    nodes, tree = device.db.nodes, device.tree()
+    ignored = [path for path in device.person.snapshot() if path not in tree]
+    left = [device.engine.desk.local_path(key) for key in nodes.unknown(Tree.LOCAL, Reason.LEFTOVER, 0, 1000)]
+    folders = ["/".join(path) for path in left if path is not None]
+    return frozenset(folder for folder in folders if any(path.startswith(f"{folder}/") for path in ignored))
 
 
 def under(path: str, tops: tuple[str, ...]) -> bool:
