@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from syncd.hub.api import HubApi, sensible
 from syncd.hub.api_io import PIECE_SECONDS, Body, Declined, declined_by, fault_reply, hex_path, json_reply, log
 from syncd.model import wire
-from syncd.model.errors import Outdated
+from syncd.model.errors import Outdated, SyncdError
 from syncd.model.wire import Fault
 from syncd.ports import Remote
 
@@ -71,6 +71,10 @@ class ChunkApi:
                         group, held = [], 0
                 if not reader.complete or reader.gone is not None:
                     raise Declined(Fault.NONSENSE, "the chunks end early")
+            except SyncdError:
+                # A reply to half a request ends its connection, and the next request on it meets that end.
+                await body.drain()
+                raise
             finally:
                 await _ended(storing)
             await self._store(session, group)

@@ -130,6 +130,11 @@ class Body:
             held += data
         return bytes(held)
 
+    async def drain(self) -> None:
+        """Take the rest in, and drop it."""
+        while await self.piece() is not None:
+            pass
+
     def _too_large(self) -> Declined:
         return Declined(Fault.TOO_LARGE, f"the request is larger than {self._limit} bytes")
 

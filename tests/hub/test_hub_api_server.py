@@ -197,7 +197,7 @@ def test_p4_an_upload_is_answered_only_when_all_of_it_is_stored(tmp_path, monkey
 
         monkeypatch.setattr(made.hub.blobs._blobs, "write", fail)
         chunks = [(blake3(data).digest(), data) for data in (bytes([n]) * (1 << 20) for n in range(10))]
-        with pytest.raises(Transient):
+        with pytest.raises(Transient, match="full"):
             remote.put_chunks(chunks)
         monkeypatch.undo()
         remote.put_chunks(chunks)
