@@ -134,9 +134,16 @@ def test_a_bug_is_planted_into_the_copy_it_is_given(tmp_path: Path) -> None:
         bug.plant(tmp_path)
 
 
-def test_the_table_has_a_row_for_each_result() -> None:
-    from tests.planted.run import Result
+def test_the_table_names_each_result_once_beside_the_suite_that_caught_it() -> None:
+    from tests.planted.run import Result, cell
 
-    rows = markdown([Result(bug.name, Verdict.CAUGHT, "tests/a/test_a.py::test_x[1]", 1.0) for bug in BUGS]).split("\n")
-    assert len(rows) == len(BUGS) + 2
-    assert {row.count("|") - row.count("\\|") for row in rows} == {6}
+    suites = ("tests/a/test_a.py", "tests/b/test_b.py")
+    results = [Result(bug.name, Verdict.CAUGHT, f"{suites[n % 2]}::test_x[{n}]", 1.0) for n, bug in enumerate(BUGS[1:])]
+    table = markdown([Result(BUGS[0].name, Verdict.SURVIVED, "", 1.0), *results])
+    rows = table.split("\n")[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["**SURVIVED**", "`a/test_a`", "`b/test_b`"]
+    assert {row.count("|") - row.count("\\|") for row in rows} == {3}
+    assert sum(row.count(cell(f"{bug.name} ({bug.promise})")) for bug in BUGS for row in rows) >= len(BUGS)
+    assert BUGS[0].name in rows[0]
+    assert BUGS[1].name in rows[1]
+    assert BUGS[2].name in rows[2]
