@@ -80,7 +80,7 @@ def sync_file(fd: int) -> None:
 
 def begin_writing(fd: int, offset: int, size: int) -> None:
     """Ask the kernel to begin writing a part of a file to the disk, and wait for nothing; promises nothing."""
-    if _SYNC_RANGE is not None:
+    if _SYNC_RANGE is not None:  # platform else: macOS
         _SYNC_RANGE(fd, ctypes.c_int64(offset), ctypes.c_int64(size), ctypes.c_uint(_RANGE_WRITE))
 
 
