@@ -16,7 +16,7 @@ from bench.book import FLOOR, OURS, Book
 from bench.ground import Ground
 from bench.pairs import Pair, Tool
 from bench.plan import FULL, Bench
-from bench.rig import Failed
+from bench.rig import Failed, until
 from bench.run import measure
 from bench.sampled import Sampler
 from bench.trees import count, insert_byte, large, overwrite, small_files, tree
@@ -126,9 +126,7 @@ def test_a_wire_counts_each_direction(make: type[Wire]) -> None:
             while data := client.recv(65536):
                 got += len(data)
         thread.join(10)
-        deadline = time.monotonic() + 5
-        while (wire.up < 100_000 or wire.down < 50_000) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: wire.up >= 100_000 and wire.down >= 50_000, 5, lambda: f"{wire.up} up, {wire.down} down")
         wire.close()
     assert got == 50_000
     assert 100_000 <= wire.up < 110_000
@@ -155,7 +153,7 @@ def test_a_profile_names_who_computes(tmp_path: Path) -> None:
 
 
 def _compute_for(seconds: float) -> int:
-    total, until = 0, time.thread_time() + seconds
-    while time.thread_time() < until:
+    total, ends = 0, time.thread_time() + seconds
+    while time.thread_time() < ends:
         total += sum(range(100))
     return total

@@ -9,7 +9,7 @@ from tests.engine.world import Device
 
 def stop_at(device: Device, here: Callable[[object], bool]) -> None:
     """Run until a job comes whose turn satisfies *here*; that job is left undone."""
-    for _ in range(200):
+    for _ in range(300):
         if any(here(job) for job in device.jobs):
             return
         if not device.one() and device.deadline is not None:
@@ -35,19 +35,16 @@ def work_on(device: Device, *names: str) -> None:
             device.time.ahead += 0.1
 
 
-def killed_after_it_acted(device: Device, *, before: Callable[[], object] = lambda: None) -> None:
-    """Carry an op out here, die before it is told, and start again; *before* that something else happens."""
+def killed_after_it_acted(device: Device, *, before: Callable[[], object] = lambda: None) -> RecoverJob:
+    """Carry an op out here, die before it is told, and start again; *before* that something else happens. Returns the
+    job that is to find out."""
     device.deadline = device.engine.step([Ask(700, Verb.WAIT)])
-    for _ in range(300):
-        if any(isinstance(job, ApplyJob) for job in device.jobs):
-            break
-        if not device.one() and device.deadline is not None:
-            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
+    stop_at(device, lambda job: isinstance(job, ApplyJob))
     device.handle(next(job for job in device.jobs if isinstance(job, ApplyJob)))
     device.crash()
     before()
     device.start()
-    assert any(isinstance(job, RecoverJob) for job in device.jobs)
+    return next(job for job in device.jobs if isinstance(job, RecoverJob))
 
 
 def work_without(device: Device, kind: type[Job], until: Callable[[], bool]) -> list[Job]:

@@ -98,6 +98,8 @@ def test_p2_what_came_and_went_while_everything_was_listed_is_gone(
     bob.wait()
     ann.jobs.append(listing)
     two.settle()
+    assert ann.tree() == bob.tree()
+    assert "new" in bob.tree(), "it is sent once the listing has ended"
 
 
 def test_p4_absences_that_were_due_at_a_crash_are_concluded(two: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from syncd.engine.recovery import PATIENCE
 from syncd.model.errors import RootGone
 from syncd.model.job import ApplyJob, RecoverJob
 from syncd.model.observation import Ask, Hints, JobFailed, Unproven, Verb
-from tests.engine.world import Device, World
+from tests.engine.pausing import killed_after_it_acted, stop_at
+from tests.engine.world import World
 
 Make = Callable[..., World]
 
@@ -17,26 +18,6 @@ Make = Callable[..., World]
 @pytest.fixture
 def two(make_world: Make) -> World:
     return make_world("ann", "bob")
-
-
-def run_until(device: Device, here: Callable[[object], bool]) -> None:
-    """Run until a job comes whose turn satisfies *here*; it is left undone."""
-    for _ in range(300):
-        if any(here(job) for job in device.jobs):
-            return
-        if not device.one() and device.deadline is not None:
-            device.time.ahead += max(0.0, device.deadline - device.time.monotonic())
-    raise AssertionError("it never came")
-
-
-def killed_after_it_acted(device: Device) -> RecoverJob:
-    """Carry an op out here, die before it is told, and start again."""
-    device.deadline = device.engine.step([Ask(700, Verb.WAIT)])
-    run_until(device, lambda job: isinstance(job, ApplyJob))
-    device.handle(next(job for job in device.jobs if isinstance(job, ApplyJob)))
-    device.crash()
-    device.start()
-    return next(job for job in device.jobs if isinstance(job, RecoverJob))
 
 
 def no_conflicts(world: World) -> None:
@@ -75,7 +56,7 @@ def test_p4_what_broke_after_it_acted_is_looked_into_before_it_is_planned_again(
     ann.write("a", "one")
     ann.wait()
     bob.deadline = bob.engine.step([Ask(700, Verb.WAIT)])
-    run_until(bob, lambda job: isinstance(job, ApplyJob))
+    stop_at(bob, lambda job: isinstance(job, ApplyJob))
     job = next(job for job in bob.jobs if isinstance(job, ApplyJob))
     bob.jobs.remove(job)
     bob.handle(job)
@@ -95,7 +76,7 @@ def test_p2_an_op_that_can_never_be_looked_into_is_given_back_in_the_end(two: Wo
     recover = killed_after_it_acted(bob)
     failed = 0
     while bob.db.queue.running():
-        run_until(bob, lambda job: isinstance(job, RecoverJob))
+        stop_at(bob, lambda job: isinstance(job, RecoverJob))
         recover = next(job for job in bob.jobs if isinstance(job, RecoverJob))
         bob.jobs.remove(recover)
         bob.deadline = bob.engine.step([JobFailed(recover, "ValueError: nobody foresaw this")])
