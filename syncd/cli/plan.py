@@ -73,7 +73,7 @@ def _of(record: RootRecord, limit: int, no_look: bool, timeout: float) -> dict[s
         note += f"; {RULES_NAME} comes first, and what it excludes stays where it is"
     rows = [
         {"root": record.path, "path": one.path, "op": str(one.queued.op.type), "side": str(one.queued.op.side),
-         "state": str(one.queued.state), "bytes": one.queued.op.size, "waits": _waits(one.queued)}
+         "state": str(one.queued.state), "bytes": one.queued.op.size, "waits": _waits(one)}
         for one in ops
     ]  # fmt: skip
     return {"root": record.path, "code": seen.code, "note": note, "total": total, "ops": rows}
@@ -124,10 +124,10 @@ def _show(one: dict[str, Any]) -> None:
         say(f"  ... and {one['total'] - len(one['ops']):,} more (--limit)")
 
 
-def _waits(queued: Any) -> str:
+def _waits(one: Any) -> str:
     """Return what an op waits for: other ops, or a way around what went wrong last time."""
-    kinds = sorted({str(wait.kind) for wait in queued.op.waits})
-    waits = [f"waits: {', '.join(kinds)}"] if kinds else []
+    queued = one.queued
+    waits = [f"waits {one.waits}"] if one.waits else []
     if queued.last_error:
         waits.append(shown(queued.last_error))
     return f"  ({'; '.join(waits)})" if waits else ""

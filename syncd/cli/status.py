@@ -168,7 +168,7 @@ def _op(one: Any, root: str) -> dict[str, Any]:
         "next_at": queued.next_at,
         "stuck": needs_help(queued.attempts, queued.error_class),
         "mend": mend_of(queued.error_class, f"{shown(root)}/{one.path}"),
-        "why": queued.last_error or ", ".join(str(wait.kind) for wait in queued.op.waits),
+        "why": queued.last_error or (f"waits {one.waits}" if one.waits else ""),
     }
 
 

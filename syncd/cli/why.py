@@ -104,8 +104,8 @@ def _next(one: Any, root: str) -> list[list[str]]:
         text += f", held in group {one.group.id} until you decide: `syncd approve`"
         return [["next", text], ["held for", shown(one.group.reason)]]
     text += f", {'given up: `syncd retry` tries all the same' if queued.state == 'failed' else queued.state}"
-    if queued.op.waits:
-        text += f", waits: {', '.join(sorted({str(wait.kind) for wait in queued.op.waits}))}"
+    if one.waits:
+        text += f", waits {one.waits}"
     if queued.next_at and queued.state != "blocked":
         text += f", tried again {ahead(queued.next_at)}"
     rows = [["next", text]]

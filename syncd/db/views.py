@@ -24,11 +24,17 @@ from syncd.db.runs import Run, Runs
 from syncd.db.schema import check_ours, shipped_migrations, translated
 from syncd.db.structure import TreeCounts
 from syncd.model.errors import Refused
-from syncd.model.node import Node, Present, Reason, Tree
-from syncd.model.op import OpState
+from syncd.model.node import NEVER_SYNCED, Node, Present, Reason, Tree, Unknown
+from syncd.model.op import Op, OpState, WaitKind
 from syncd.model.path import NodeKey, RelPath, shown_path
 
 _BUSY_MS: Final = 5000
+_WAITS: Final = {
+    WaitKind.PARENT_EXISTS: "for its folder: {}",
+    WaitKind.NAME_FREE: "for its name: {}",
+    WaitKind.DIRECTORY_EMPTY: "for what is still in it: {}",
+    WaitKind.NODE_SETTLED: "for {}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +60,24 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class ShownOp:
-    """An op with the path a person knows it by (escaped)."""
+    """An op with the path a person knows it by (escaped), and for what it *waits*, in words."""
 
     path: str
     queued: QueuedOp
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownNode:
     """A node with its three snapshots, its live op and its conflicts: why it is as it is. *group* is the undecided
-    one it is in, None without any."""
+    one it is in, None without any. *waits*: for what its op waits, in words."""
 
     path: str
     node: Node
     queued: QueuedOp | None
     conflicts: tuple[Conflict, ...]
     group: Group | None = None
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,7 @@ class View:
     def ops(self, state: OpState | None = None, limit: int = 1000) -> list[ShownOp]:
         """Return ops in *state* (None: all live ones, which is the plan), in the order they would start."""
         with self.moment():
-            return [ShownOp(self._path(queued.op.node), queued) for queued in self._queue.in_state(state, limit)]
+            return [self._shown(queued) for queued in self._queue.in_state(state, limit)]
 
     def blocked(self, limit: int = 1000) -> list[ShownOp]:
         """Return ops that do not go on by themselves at once: parked, blocked, or waiting for another attempt."""
@@ -165,7 +173,21 @@ class View:
             parked = self._queue.in_state(OpState.FAILED, limit)
             waiting = self._queue.in_state(OpState.BLOCKED, limit)
             again = self._queue.retrying(limit)
-            return [ShownOp(self._path(queued.op.node), queued) for queued in [*parked, *waiting, *again][:limit]]
+            return [self._shown(queued) for queued in [*parked, *waiting, *again][:limit]]
+
+    def _shown(self, queued: QueuedOp) -> ShownOp:
+        return ShownOp(self._path(queued.op.node), queued, self._waits(queued.op))
+
+    def _waits(self, op: Op) -> str:
+        """Return in words for what an op waits, the first of several; with the reason where that is never synced."""
+        if not op.waits:
+            return ""
+        wait = op.waits[0]
+        words = _WAITS[wait.kind].format(self._path(wait.node))
+        node = self._nodes.node(wait.node)
+        if node is not None and isinstance(node.local, Unknown) and node.local.reason in NEVER_SYNCED:
+            words += f", which is {node.local.reason.value} here"
+        return words
 
     # --- what waits for a person
 
@@ -254,10 +276,10 @@ class View:
             nodes = [node for key in keys if (node := self._nodes.node(key)) is not None]
             return [
                 ShownNode(
-                    self._path(node.id), node, self._queue.live(node.id), tuple(self._conflicts.of_node(node.id)),
-                    self._undecided_group(node.id),
+                    self._path(node.id), node, live, tuple(self._conflicts.of_node(node.id)),
+                    self._undecided_group(node.id), "" if live is None else self._waits(live.op),
                 )
-                for node in nodes
+                for node in nodes for live in (self._queue.live(node.id),)
             ]  # fmt: skip
 
     def _undecided_group(self, key: NodeKey) -> Group | None:

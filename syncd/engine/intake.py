@@ -12,14 +12,24 @@ from syncd.engine.leftovers import is_leftover, let_go
 from syncd.engine.local_rows import LocalRows
 from syncd.engine.looks import Looks
 from syncd.model.job import Lane
-from syncd.model.node import Absent, Kind, Place, Present, Reason, Tree, Unknown, place_of
+from syncd.model.node import (
+    EXCLUDED,
+    NEVER_SYNCED,
+    TAKEN,
+    Absent,
+    Kind,
+    Place,
+    Present,
+    Reason,
+    Tree,
+    Unknown,
+    place_of,
+)
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import ROOT, NodeKey, RelPath
 from syncd.observe.durable import CANNOT
 
 ORPHANS_A_STEP = 300
-EXCLUDED = frozenset({Reason.IGNORED, Reason.NOT_SELECTED})
-UNSHOWN = EXCLUDED | {Reason.SIDECAR}
 ROWS_A_STEP = 500
 DIRECTORIES_AT_ONCE = 100
 HELD_SHOWN = 20
@@ -214,7 +224,7 @@ class LocalIntake:
 
     def _held(self, unit: UnitLooked) -> None:
         names = [u.name for u in unit.unseen] + [s.name for s in unit.seen] + list(unit.gone)
-        held = [HeldEntry(u.name, u.reason.value, u.detail) for u in unit.unseen if u.reason not in UNSHOWN]
+        held = [HeldEntry(u.name, u.reason.value, u.detail) for u in unit.unseen if u.reason not in NEVER_SYNCED]
         self.desk.db.held.replace(unit.directory, held, None if unit.whole else names)
 
     def _rest(self, unit: UnitLooked, began: int, run: int | None) -> Iterator[Callable[[], None]]:
@@ -237,7 +247,7 @@ class LocalIntake:
         for node in [] if keeps else nodes.at(Tree.REMOTE, place.parent, place.name):
             if isinstance(node.local, Absent) and isinstance(node.remote, Present) and node.id not in self.desk.running:
                 # It arrives where something lies that is never synced, and waits until that is gone.
-                detail = unseen.detail or f"what has its name here is {unseen.reason.value}"
+                detail = unseen.detail or f"{TAKEN} {unseen.reason.value}"
                 self.rows.set_unknown(node, place, Reason.HELD, detail)
         for node in nodes.at(Tree.LOCAL, place.parent, place.name):
             if self.desk.stale(node.id, began):
@@ -245,7 +255,7 @@ class LocalIntake:
             if isinstance(node.synced, Absent) and place_of(node.remote) != place and node.fingerprint is None:
                 nodes.set_local(node.id, Absent(), None)  # it only waited for this name, and wants another one now
                 self.desk.touch(node.id)
-            elif node.fingerprint is not None or unseen.reason not in UNSHOWN:
+            elif node.fingerprint is not None or unseen.reason not in NEVER_SYNCED:
                 self.rows.set_unknown(node, place, unseen.reason, unseen.detail)
                 if unseen.reason in EXCLUDED and node.kind is Kind.DIRECTORY:
                     self.excluded.append((node.id, unseen.reason, BEFORE_ALL))

@@ -46,6 +46,14 @@ class Reason(StrEnum):
     SIDECAR = "part of a database"
 
 
+EXCLUDED = frozenset({Reason.IGNORED, Reason.NOT_SELECTED})
+"""Somebody's rule says so: of what lies below, too."""
+NEVER_SYNCED = EXCLUDED | {Reason.SIDECAR}
+"""It stays as it is and is not shown."""
+TAKEN = "what has its name here is"
+"""Why something is held that the remote has; the reason for which that is never synced follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a node is in one tree."""

@@ -4,10 +4,11 @@ One rule settles every clash of names: the remote's order wins. What wants a loc
 what wants a remote name that another node keeps there is set aside here under a conflicted name.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from syncd.model.conflict import ConflictKind
-from syncd.model.node import Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
+from syncd.model.node import NEVER_SYNCED, TAKEN, Absent, Kind, Node, Place, Present, Reason, Tree, Unknown, place_of
 from syncd.model.op import Op, OpType, Side, Wait, WaitKind
 from syncd.model.path import ROOT, NodeKey, fold, name_fault
 from syncd.plan.content import download_new, edited_here, executable_here, free_name, upload_new
@@ -24,6 +25,7 @@ class Places:
         self._trees = trees
         self._context = context
         self._fate = fate
+        self._here: dict[Place, Sequence[Node]] = {}
 
     def op(self, node: Node) -> Op | None:
         """Return the op on the node's place or presence, or None when both sides agree on it (or nothing is known)."""
@@ -55,6 +57,16 @@ class Places:
             return "symlinks cannot be stored here"
         twin = self._twin(node, remote)
         return None if twin is None else f"case twin of {twin[1].name}"
+
+    def obstacle(self, node: Node) -> str | None:
+        """Return what has the name under which the remote's node would arrive, and will have it until a person takes
+        it away: nothing is ever done to it. What is here already, under another name, waits, and its edits travel."""
+        remote = node.remote
+        assert isinstance(remote, Present)
+        for other in self._named_here(remote.place) if place_of(node.local) is None else ():
+            if other.id != node.id and isinstance(other.local, Unknown) and other.local.reason in NEVER_SYNCED:
+                return f"{TAKEN} {other.local.reason.value}"
+        return None
 
     def _twin(self, node: Node, remote: Present) -> tuple[NodeKey, Place] | None:
         """Return who has the node's name in this root instead of it, and where at the remote."""
@@ -291,13 +303,15 @@ class Places:
         """Return what a local op must wait for before it can bring the node to *place*."""
         if not self._there_is(Tree.LOCAL, place):
             return (Wait(WaitKind.PARENT_EXISTS, place.parent),)
-        look = self._trees.at if self._context.case_sensitive else self._trees.at_folded
-        waits = [
-            Wait(WaitKind.NAME_FREE, other.id)
-            for other in look(Tree.LOCAL, place.parent, place.name)
-            if other.id != node.id
-        ]
+        waits = [Wait(WaitKind.NAME_FREE, other.id) for other in self._named_here(place) if other.id != node.id]
         return (*waits, *self._until_outside(node, place, Tree.LOCAL))
+
+    def _named_here(self, place: Place) -> Sequence[Node]:
+        """Return whom this root has under a name; asked for twice for all that arrives."""
+        if place not in self._here:
+            look = self._trees.at if self._context.case_sensitive else self._trees.at_folded
+            self._here[place] = look(Tree.LOCAL, place.parent, place.name)
+        return self._here[place]
 
     def _waits_there(self, node: Node, place: Place) -> tuple[Wait, ...] | Node:
         """Return what a remote op must wait for, or the node that keeps the name at the remote."""

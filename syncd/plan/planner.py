@@ -35,7 +35,7 @@ def plan(trees: Trees, key: NodeKey, context: Context) -> NodePlan:
     op = order.op(node)
     goes = op is not None and op.type is OpType.LOCAL_DELETE  # with all that gives way to a twin, whatever its name
     if isinstance(node.remote, Present) and _arrives(node, fate) and not goes:
-        why = places.fault(node)
+        why = places.fault(node) or places.obstacle(node)
         if why is not None:
             # What was edited here travels first: a name that cannot be here must not strand an edit.
             edit = content_op(node, trees, context) if isinstance(node.local, Present) else None
@@ -79,7 +79,7 @@ def _release(node: Node, local: Unknown, places: Places) -> NodePlan:
     if local.reason is not Reason.HELD or not isinstance(node.remote, Present | Absent):
         return NOTHING
     if local.place is None:
-        free = isinstance(node.remote, Absent) or places.fault(node) is None
+        free = isinstance(node.remote, Absent) or not (places.fault(node) or places.obstacle(node))
     else:
         # The place may be one that cannot be synced whatever the remote says.
         free = isinstance(node.remote, Present) and name_fault(local.place.name) is None and places.fault(node) is None

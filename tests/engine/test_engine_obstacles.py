@@ -27,6 +27,25 @@ def ignored_folder(device: Device) -> None:
     device.write("a/inside", "never synced")
 
 
+def known_before_it_was_ignored(device: Device) -> None:
+    """A folder that has a row here: it was to be sent, when the rule came."""
+    device.wire.cut = True
+    device.write("a/inside", "never synced")
+    look(device, "a")
+    assert device.db.nodes.find(Tree.LOCAL, ("a", "inside")) is not None
+    device.write(".syncignore", "/a/\n")
+    look(device, ".syncignore")
+    device.wire.cut = False
+    device.engine.pulls.hurry()
+
+
+def look(device: Device, name: str) -> None:
+    """Let *device* see what became of *name*, and do all that it can without the remote."""
+    device.deadline = device.engine.step([Hints((((), name),))])
+    for _ in range(40):
+        device.one()
+
+
 def held(device: Device) -> str:
     node = device.db.nodes.node(device.db.nodes.find(Tree.REMOTE, ("a",)))
     assert isinstance(node.local, Unknown), node
@@ -40,7 +59,7 @@ def remove(device: Device) -> None:
     device.deadline = device.engine.step([Hints((((), "a"),))])
 
 
-@pytest.mark.parametrize("obstacle", [pipe, ignored_folder])
+@pytest.mark.parametrize("obstacle", [pipe, ignored_folder, known_before_it_was_ignored])
 @pytest.mark.parametrize("before", [True, False], ids=["there before the file", "made after the file came"])
 def test_p2_a_name_that_is_taken_by_what_is_never_synced_is_waited_for(
     two: World, obstacle: Callable[[Device], None], before: bool
@@ -109,3 +128,27 @@ def test_a_held_arrival_that_the_remote_deletes_is_forgotten_once_its_name_is_fr
     bob.wait()
     assert bob.db.nodes.find(Tree.LOCAL, ("a",)) is None
     assert not bob.db.nodes.disagreeing(0, 5)
+
+
+def test_p2_what_is_moved_to_a_name_that_is_ignored_here_waits_and_its_edits_travel(two: World) -> None:
+    ann, bob = two.devices
+    ann.write("b", "content")
+    two.settle()
+    known_before_it_was_ignored(bob)
+    bob.wait()
+    ann.wait()
+    ann.path("b").rename(ann.path("a"))
+    ann.wait()
+    bob.wait(expect=3)
+    bob.write("b", "edited here while it waits")
+    bob.wait(expect=3)
+    ann.wait()
+    assert ann.read("a") == "edited here while it waits"
+    ann.write("a", "edited there")
+    ann.wait()
+    bob.wait(expect=3)
+    assert bob.read("b") == "edited there"
+    remove(bob)
+    two.settle()
+    assert bob.read("a") == "edited there"
+    assert "b" not in bob.tree()

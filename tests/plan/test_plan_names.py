@@ -96,10 +96,20 @@ renamed here onto a name that was edited there: set aside
     3 f|1/b v2|1/b v3|-
     2: set aside 1/b to 1/b (NOW) [name]
 
-an ignored file has the name: only what needs it waits
+an ignored file has the name: what would arrive under it is held, and shown
     2 f|-|1/a v1|-
     3 f|-|-|?ignored 1/a
-    2: download 1/a v1 new, waits name free 3
+    2: hold: what has its name here is ignored
+
+what would arrive is held until the ignored file is gone
+    2 f|-|1/a v1|?held
+    3 f|-|-|?ignored 1/a
+    2: nothing
+
+what has the name is ignored here and wanted elsewhere: all the same, what would arrive is held
+    2 f|-|1/a v1|-
+    3 f|1/a v2|1/b v2|?ignored 1/a
+    2: hold: what has its name here is ignored
 
 renamed there to a name an ignored file has: content goes on
     2 f|1/a v1|1/b v2|1/a v1

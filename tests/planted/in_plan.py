@@ -206,4 +206,22 @@ BUGS: Final = (
         "    return name == RESERVED",
         ("tests/observe/test_observe_ignore.py",),
     ),
+    Bug(
+        "what arrives waits for an ignored name",
+        "A file whose name something ignored has waits for that name as for any other, which nobody will ever free.",
+        "P2",
+        "syncd/plan/planner.py",
+        "why = places.fault(node) or places.obstacle(node)",
+        "why = places.fault(node)",
+        NAMES,
+    ),
+    Bug(
+        "what is held for an ignored name is let go at once",
+        "Only what cannot be represented here stays held: the name that is taken is forgotten.",
+        "P2",
+        "syncd/plan/planner.py",
+        "not (places.fault(node) or places.obstacle(node))",
+        "not places.fault(node)",
+        NAMES,
+    ),
 )

@@ -190,7 +190,7 @@ _CONFLICTS = {
     OpType.SET_ASIDE: (ConflictKind.NAME, ConflictKind.TYPE, ConflictKind.CASE),
     OpType.LOCAL_MOVE: (ConflictKind.NAME,),
 }
-_HOLDS = ("its", "case", "symlinks cannot be stored here")
+_HOLDS = ("its", "case", "what", "symlinks cannot be stored here")
 
 
 def every_answer() -> list[Cell]:
