@@ -233,7 +233,7 @@ class Places:
         assert isinstance(node.synced, Present)
         # The place looked at again before the commit; another node that lives there now must not be mistaken for it.
         last = node.synced.place
-        taken = any(isinstance(other.local, Present) for other in self._trees.at(Tree.LOCAL, last.parent, last.name))
+        taken = any(map(_lives, self._trees.at(Tree.LOCAL, last.parent, last.name)))
         return Op(
             node.id,
             OpType.REMOTE_DELETE,
@@ -374,6 +374,15 @@ def _counts(child: Node) -> bool:
     if isinstance(child.local, Unknown):
         return child.local.reason is Reason.HELD and isinstance(child.remote, Present)
     return isinstance(child.local, Present)
+
+
+def _lives(node: Node) -> bool:
+    """Return whether what has its name here is known to be this node; what was not read yet may be another one that is
+    put back."""
+    local = node.local
+    if isinstance(local, Unknown):
+        return local.reason in NEVER_SYNCED or local.reason is Reason.LEFTOVER
+    return isinstance(local, Present)
 
 
 def acts_on(op: Op) -> Tree:

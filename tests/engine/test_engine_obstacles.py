@@ -152,3 +152,19 @@ def test_p2_what_is_moved_to_a_name_that_is_ignored_here_waits_and_its_edits_tra
     two.settle()
     assert bob.read("a") == "edited there"
     assert "b" not in bob.tree()
+
+
+def test_p2_a_file_goes_there_although_what_replaced_it_here_is_ignored_by_now(two: World) -> None:
+    """Whether the file was there again was asked of the folder that had its name: it was, for ever."""
+    ann, bob = two.devices
+    ann.write("a", "content")
+    two.settle()
+    bob.remove("a")
+    known_before_it_was_ignored(bob)
+    bob.wait()
+    ann.wait()
+    assert ann.tree().keys() == {".syncignore"}
+    assert bob.tree().keys() == {".syncignore", "a", "a/inside"}
+    two.time.ahead += 10.0
+    bob.wait()
+    assert not bob.db.queue.in_state(None, 5)

@@ -224,4 +224,13 @@ BUGS: Final = (
         "not places.fault(node)",
         NAMES,
     ),
+    Bug(
+        "whether a deleted file is there again is asked of what is ignored",
+        "Only what is synced is somebody else: the ignored folder under its name is taken for the file, for ever.",
+        "P2",
+        "syncd/plan/place.py",
+        "        return local.reason in NEVER_SYNCED or local.reason is Reason.LEFTOVER\n",
+        "        return False\n",
+        ("tests/engine/test_engine_obstacles.py",),
+    ),
 )

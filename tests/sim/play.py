@@ -299,7 +299,7 @@ class Play(World):
         return False
 
     def check_queues(self) -> None:
-        """Nothing is left to do, and nothing was given up; only a move may wait for a name that is ignored here."""
+        """Nothing is left to do, and nothing was given up, but for what waits for something ignored, or held."""
         for device in self.devices:
             left = [queued for queued in device.db.queue.in_state(None, 1000) if not is_obstructed(device, queued.op)]
             assert not left, device.doings()
@@ -333,11 +333,17 @@ def obstructed(device: SimDevice) -> frozenset[str]:
 
 
 def is_obstructed(device: SimDevice, op: Op) -> bool:
-    """Return whether *op* would take what is here to a name that something ignored has."""
-    names = [device.db.nodes.node(wait.node) for wait in op.waits if wait.kind is WaitKind.NAME_FREE]
-    return op.type is OpType.LOCAL_MOVE and any(
-        isinstance(node.local, Unknown) and node.local.reason in NEVER_SYNCED for node in names if node is not None
-    )
+    """Return whether *op* would take what is here to a name that something ignored has, or bring something into a
+    folder that is held, which the device shows."""
+    for wait in op.waits:
+        node = device.db.nodes.node(wait.node)
+        reason = node.local.reason if node is not None and isinstance(node.local, Unknown) else None
+        if wait.kind is WaitKind.NAME_FREE and op.type is OpType.LOCAL_MOVE and reason in NEVER_SYNCED:
+            return True
+        live = device.db.queue.live(wait.node)
+        if wait.kind is WaitKind.PARENT_EXISTS:
+            return reason is Reason.HELD or (live is not None and is_obstructed(device, live.op))
+    return False
 
 
 def _has_no_name(node: Node | None) -> bool:
