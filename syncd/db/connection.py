@@ -16,10 +16,9 @@ import apsw
 from syncd.db.activity import Activity, Commands
 from syncd.db.chunks import Chunks
 from syncd.db.conflicts import Conflicts
-from syncd.db.decisions import Decisions
 from syncd.db.facts import Held
-from syncd.db.own import OwnMeta, OwnNodes
-from syncd.db.queue import Queue
+from syncd.db.own import OwnDecisions, OwnMeta, OwnNodes
+from syncd.db.own_queue import OwnQueue
 from syncd.db.runs import Runs
 from syncd.db.schema import Migration, apply_pragmas, migrate, shipped_migrations, sync_path, translated
 from syncd.model.errors import Refused
@@ -44,10 +43,10 @@ class Database:
         self._changed_before = 0
         self.rebuilt = rebuilt
         self.set_aside = aside
-        self.nodes = OwnNodes(connection)
-        self.queue = Queue(connection, clock)
+        self.queue = OwnQueue(connection, clock)
+        self.nodes = OwnNodes(connection, self.queue.forget_of)
         self.conflicts = Conflicts(connection)
-        self.decisions = Decisions(connection)
+        self.decisions = OwnDecisions(connection)
         self.runs = Runs(connection)
         self.activity = Activity(connection)
         self.commands = Commands(connection)
@@ -111,6 +110,8 @@ class Database:
                 except BaseException:
                     self.meta.forget()
                     self.nodes.forget()
+                    self.queue.forget()
+                    self.decisions.forget()
                     raise
                 finally:
                     self._inside = False

@@ -180,11 +180,11 @@ class Nodes(Structure):
 
     def at(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* has at this place, present or unknown, by key. More than one while the world moves."""
-        return self._of_keys(_AT[tree], (parent, name)) if is_text(name) else []
+        return self._of_keys(self._keys_at(tree, parent, name)) if is_text(name) else []
 
     def at_folded(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* (R or L) has in *parent* under any case or normal form of *name*, by key."""
-        return self._of_keys(_AT_FOLDED[tree], (parent, fold(name))) if is_text(name) else []
+        return self._of_keys(self._keys_at_folded(tree, parent, fold(name))) if is_text(name) else []
 
     def has_children(self, tree: Tree, parent: NodeKey) -> bool:
         """Return whether *tree* has anything, known or unknown, in directory *parent*."""
@@ -192,7 +192,7 @@ class Nodes(Structure):
 
     def by_inode(self, dev: int, ino: int) -> list[Node]:
         """Return rows whose kept fingerprint has this inode; those present in L first, then by key."""
-        return self._of_keys(_BY_INODE, (wide(ino), wide(dev)))
+        return self._of_keys(self._keys(_BY_INODE, (wide(ino), wide(dev))))
 
     def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
@@ -360,9 +360,14 @@ class Nodes(Structure):
         row = self._execute(sql, values).fetchone()
         return None if row is None else node_from(row)
 
-    def _of_keys(self, sql: str, values: Columns) -> list[Node]:
-        found = (self.node(row[0]) for row in self._execute(sql, values).fetchall())  # type: ignore[arg-type]
-        return [node for node in found if node is not None]
+    def _keys_at(self, tree: Tree, parent: NodeKey, name: str) -> list[NodeKey]:
+        return self._keys(_AT[tree], (parent, name))
+
+    def _keys_at_folded(self, tree: Tree, parent: NodeKey, folded: str) -> list[NodeKey]:
+        return self._keys(_AT_FOLDED[tree], (parent, folded))
+
+    def _of_keys(self, keys: Sequence[NodeKey]) -> list[Node]:
+        return [node for key in keys if (node := self.node(key)) is not None]
 
     def _all(self, sql: str, values: Columns) -> list[Node]:
         return [node_from(row) for row in self._execute(sql, values).fetchall()]

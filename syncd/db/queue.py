@@ -22,6 +22,7 @@ _CONTENT: Final = frozenset({OpType.UPLOAD, OpType.DOWNLOAD, OpType.CONFLICT})
 HELD: Final = "held"
 """The error class of an op that waits for a person's decision on its group."""
 
+_READY: Final = "WHERE state = 'ready' AND side = ? AND next_retry_at <= ? ORDER BY priority, id LIMIT ?"
 _DESTRUCTIVE: Final = "side = ? AND destructive = 1 AND state <> 'done'"
 _WAITING: Final = "state <> 'done' AND state <> 'running'"  # in the words of the index of live ops, so that it is used
 _STANDING: Final = (
@@ -95,10 +96,7 @@ class QueueReader:
 
     def ready(self, side: Side, now: float, limit: int) -> list[QueuedOp]:
         """Return ops of *side* that may start now, by priority and age."""
-        return self._all(
-            "WHERE state = 'ready' AND side = ? AND next_retry_at <= ? ORDER BY priority, id LIMIT ?",
-            (side.value, now, limit),
-        )
+        return self._all(_READY, (side.value, now, limit))
 
     def any_ready(self, now: float) -> bool:
         """Return whether ``ready`` has anything to give, on either side."""
@@ -170,10 +168,13 @@ class QueueReader:
 
     def _one(self, where: str, values: Row) -> QueuedOp | None:
         row = self._execute(f"SELECT {_COLUMNS} FROM queue_op {where}", values).fetchone()
-        return None if row is None else _queued(row)
+        return None if row is None else queued_from(row)
 
     def _all(self, where: str, values: Row) -> list[QueuedOp]:
-        return [_queued(row) for row in self._execute(f"SELECT {_COLUMNS} FROM queue_op {where}", values).fetchall()]
+        return [queued_from(row) for row in self._rows(where, values)]
+
+    def _rows(self, where: str, values: Row) -> list[Row]:
+        return self._execute(f"SELECT {_COLUMNS} FROM queue_op {where}", values).fetchall()
 
 
 class Queue(QueueReader):
@@ -194,41 +195,43 @@ class Queue(QueueReader):
         """
         if state not in (OpState.READY, OpState.BLOCKED):
             raise ValueError(f"an op is put ready or blocked, not {state.value}")
-        encoded = encode_op(op)
-        row = self._execute(
-            "SELECT id, state, op FROM queue_op WHERE node = ? AND state <> 'done'", (op.node,)
-        ).fetchone()
-        if row is not None:
-            live, live_state, live_op = int(row[0]), str(row[1]), str(row[2])
-            if live_state == OpState.RUNNING.value:
+        live = self.live(op.node)
+        if live is not None:
+            if live.state is OpState.RUNNING:
                 raise RuntimeError(f"node {op.node} has a running op: its result comes first")
-            if live_op == encoded:
-                if live_state not in (state.value, OpState.FAILED.value):
-                    self._execute("UPDATE queue_op SET state = ? WHERE id = ?", (state.value, live))
-                return live
+            if live.op == op:
+                if live.state not in (state, OpState.FAILED):
+                    self._changing(live.id)
+                    self._execute("UPDATE queue_op SET state = ? WHERE id = ?", (state.value, live.id))
+                return live.id
             self.drop(op.node)
-        self._execute(
-            "INSERT INTO queue_op (node, op_type, side, state, priority, next_retry_at, key, destructive,"
-            " bytes_at_stake, created, op) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                op.node, op.type.value, op.side.value, state.value, priority_of(op), not_before or 0.0, key,
-                int(op.destructive), op.bytes_at_stake, now, encoded,
-            ),
-        )  # fmt: skip
-        op_id = self._connection.last_insert_rowid()
+        op_id = self._insert(op, state, key, not_before or 0.0, now)
         for wait in op.waits:
             self._execute(
                 "INSERT OR IGNORE INTO op_wait (op, kind, node) VALUES (?, ?, ?)", (op_id, wait.kind.value, wait.node)
             )
         return op_id
 
+    def _insert(self, op: Op, state: OpState, key: bytes, not_before: float, now: float) -> int:
+        self._execute(
+            "INSERT INTO queue_op (node, op_type, side, state, priority, next_retry_at, key, destructive,"
+            " bytes_at_stake, created, op) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                op.node, op.type.value, op.side.value, state.value, priority_of(op), not_before, key,
+                int(op.destructive), op.bytes_at_stake, now, encode_op(op),
+            ),
+        )  # fmt: skip
+        return self._connection.last_insert_rowid()
+
     def drop(self, node: NodeKey) -> None:
         """Remove the node's live op, unless it runs. One that was sent before may have been done: it is abandoned."""
+        self._changing_of(node)
         self._abandon_sent("node = ?", (node,))
         self._execute(f"DELETE FROM queue_op WHERE node = ? AND {_WAITING}", (node,))
 
     def clear(self) -> None:
         """Drop every live op that does not run: all can be planned again."""
+        self._changing(None)
         self._abandon_sent("node > ?", (0,))
         self._execute(f"DELETE FROM queue_op WHERE {_WAITING}")
 
@@ -246,6 +249,7 @@ class Queue(QueueReader):
     def start(self, op_ids: Sequence[int], run_dirs: Sequence[bytes]) -> None:
         """Mark ops as handed out, with what was resolved for each; raises RuntimeError for one that is not ready."""
         for op_id, dirs in zip(op_ids, run_dirs, strict=True):
+            self._changing(op_id)
             self._execute(
                 "UPDATE queue_op SET state = 'running', run_dirs = ? WHERE id = ? AND state = 'ready'", (dirs, op_id)
             )
@@ -254,10 +258,12 @@ class Queue(QueueReader):
 
     def finish(self, op_id: int) -> None:
         """Remove an op that is settled; the activity keeps its story."""
+        self._changing(op_id)
         self._execute("DELETE FROM queue_op WHERE id = ?", (op_id,))
 
     def abandon(self, op_id: int, now: float) -> None:
         """End an op whose effect is not known: it stays, done, so that its key is recognised when R shows it."""
+        self._changing(op_id)
         self._execute("UPDATE queue_op SET state = 'done', ended = ? WHERE id = ?", (now, op_id))
         self._execute("DELETE FROM op_wait WHERE op = ?", (op_id,))
 
@@ -270,6 +276,7 @@ class Queue(QueueReader):
 
     def retry(self, op_id: int, at: float, error_class: str, error: str) -> None:
         """Put an op back, to start at *at* with the same key; one attempt more."""
+        self._changing(op_id)
         self._execute(
             "UPDATE queue_op SET state = 'ready', attempts = attempts + 1, next_retry_at = ?, error_class = ?,"
             " last_error = ?, run_dirs = x'' WHERE id = ? AND state <> 'done'",
@@ -285,6 +292,7 @@ class Queue(QueueReader):
         self._halt(op_id, OpState.BLOCKED, error_class, error)
 
     def _halt(self, op_id: int, state: OpState, error_class: str, error: str) -> None:
+        self._changing(op_id)
         self._execute(
             "UPDATE queue_op SET state = ?, error_class = ?, last_error = ?, run_dirs = x''"
             " WHERE id = ? AND state <> 'done'",
@@ -293,6 +301,7 @@ class Queue(QueueReader):
 
     def release(self, op_id: int) -> None:
         """Make a blocked or parked op ready, its troubles forgotten. A rest it was put with still counts."""
+        self._changing(op_id)
         self._execute(
             "UPDATE queue_op SET state = 'ready', next_retry_at = iif(attempts = 0, next_retry_at, 0), attempts = 0,"
             " error_class = '', last_error = '' WHERE id = ? AND state IN ('blocked', 'failed')",
@@ -301,6 +310,7 @@ class Queue(QueueReader):
 
     def hurry(self) -> int:
         """Make every op that waits for its next attempt due now (online again, or a person asked); returns how many."""
+        self._changing(None)
         self._execute(
             "UPDATE queue_op SET next_retry_at = 0 WHERE state = 'ready' AND attempts > 0 AND next_retry_at > 0"
         )
@@ -308,6 +318,7 @@ class Queue(QueueReader):
 
     def shift(self, seconds: float) -> None:
         """Move the time of every waiting op by *seconds*: the clock was set, and they are to wait as long as before."""
+        self._changing(None)
         self._execute(
             "UPDATE queue_op SET next_retry_at = max(0, next_retry_at + ?) WHERE state <> 'done' AND next_retry_at > 0",
             (seconds,),
@@ -315,6 +326,7 @@ class Queue(QueueReader):
 
     def bound(self, latest: float) -> None:
         """Make due at once what would start after *latest*: its time was written by a clock that was ahead."""
+        self._changing(None)
         self._execute("UPDATE queue_op SET next_retry_at = 0 WHERE next_retry_at > ?", (latest,))
 
     def prune(self, before: float, limit: int = -1) -> int:
@@ -326,8 +338,16 @@ class Queue(QueueReader):
         )
         return self._connection.changes()
 
+    # --- for whoever keeps what was read
 
-def _queued(row: Row) -> QueuedOp:
+    def _changing(self, op_id: int | None) -> None:
+        """Called before an op is written or removed; None: any number of them."""
+
+    def _changing_of(self, node: NodeKey) -> None:
+        """Called before the live op of *node* is written or removed."""
+
+
+def queued_from(row: Row) -> QueuedOp:
     op_id, key, op, state, attempts, next_at, last_error, error_class, created, run_dirs = row[:10]
     return QueuedOp(
         op_id,  # type: ignore[arg-type]

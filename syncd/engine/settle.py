@@ -1,7 +1,7 @@
 """Settles results: in one transaction S advances and the op ends (P4), or the op goes back with what was learnt."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from syncd.db.activity import ActivityRow
 from syncd.db.queue import QueuedOp
@@ -47,11 +47,14 @@ class Settler:
     went_offline: Callable[[str, float | None], None]
     pieces: PieceNotes
     recovery: Recovery
+    told: list[ActivityRow] = field(default_factory=list)  # of the results that are being taken in
 
     def take(self, ended: OpsEnded) -> None:
         """Settle the results of a job, or of a part of it."""
+        self.told = []
         for result in ended.results:
             self._one(result, late=isinstance(ended.job, RecoverJob))
+        self._write_told()
         if isinstance(ended.job, RecoverJob):
             # Nobody stood by since they acted: what lies there may have been edited.
             for assignment in ended.job.local:
@@ -65,11 +68,12 @@ class Settler:
         job = ended.job
         assignments = (*job.local, *job.remote) if isinstance(job, RecoverJob) else job.assignments
         for assignment in assignments:
-            queued = self.desk.db.queue.get(assignment.op_id)
-            if queued is None or queued.id in self.recovery.told:
+            if self.desk.running.get(assignment.op.node) != assignment.op_id or assignment.op_id in self.recovery.told:
                 continue
-            if self.desk.running.get(queued.op.node) == queued.id:
+            queued = self.desk.db.queue.get(assignment.op_id)
+            if queued is not None:
                 self._one(_unforeseen(queued, "unanswered", "no result was reported"))
+        self._write_told()
 
     def broke(self, job: ApplyJob | SendJob, error: str) -> None:
         """A job ended in an error nobody foresaw: its ops go back with growing patience."""
@@ -79,6 +83,7 @@ class Settler:
                 queued = self.desk.db.queue.get(assignment.op_id)
                 if queued is not None:
                     self._one(_unforeseen(queued, "internal", error))
+        self._write_told()
 
     def _one(self, result: OpResult, *, late: bool = False) -> None:
         queued = self.desk.db.queue.get(result.op_id)
@@ -295,7 +300,12 @@ class Settler:
             bytes=op.bytes_at_stake if op.destructive else op.size,
             destructive=op.destructive and outcome == "done" and not self.is_allowed(op.node),
         )
-        self.desk.db.activity.add([row])
+        self.told.append(row)
+
+    def _write_told(self) -> None:
+        if self.told:
+            self.desk.db.activity.add(self.told)
+            self.told = []
 
 
 def _unforeseen(queued: QueuedOp, error_class: str, error: str) -> OpResult:

@@ -1,16 +1,21 @@
 """What the only writer keeps of what it read is what the tables say, also after a rollback (P11)."""
 
 import random
+from itertools import product
 
 import apsw
 import pytest
 
+from syncd.db import own
 from syncd.db.connection import Database
+from syncd.db.decisions import Decision, GroupKind, Item
 from syncd.db.nodes import Nodes
 from syncd.model.node import Absent, Fingerprint, Kind, Place, Present, Reason, Tree, Unknown, Version
+from syncd.model.op import Side
 from syncd.model.path import ROOT, NodeKey
 
 PRINT = Fingerprint(1, 2, 3, 4, 5)
+NAMES = ("a", "A", "b", "caf\u00e9", "cafe\u0301")
 
 
 def there(name: str, parent: NodeKey = ROOT) -> Present:
@@ -73,7 +78,7 @@ def test_every_write_is_seen(db: Database) -> None:
 def write_something(db: Database, keys: list[NodeKey], chance: random.Random) -> None:
     """Call one of all the ways there are to write rows."""
     nodes, key = db.nodes, chance.choice(keys)
-    place = Place(chance.choice((ROOT, *keys)), chance.choice("abc"))
+    place = Place(chance.choice((ROOT, *keys)), chance.choice(NAMES))
     version = chance.choice((None, Version(chance.randrange(9), "t"), Version(2**70, "")))
     content = Present(place, b"h" * 32, True, 3, -(2**65), version, b"m")
     states = (Present(place), content, Absent(), Absent(version), Unknown(Reason.HELD, place, "\udcff"))
@@ -106,8 +111,14 @@ def join(db: Database, keys: list[NodeKey], keep: NodeKey) -> None:
             return
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_what_is_kept_is_what_the_table_says_whoever_writes(db: Database, seed: int) -> None:
+@pytest.mark.parametrize("rows", [own.KEPT, 3])
+@pytest.mark.parametrize("answers", [own.ANSWERS_KEPT, 3])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_kept_is_what_the_table_says_whoever_writes(
+    db: Database, seed: int, rows: int, answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "KEPT", rows)
+    monkeypatch.setattr(own, "ANSWERS_KEPT", answers)
     chance, fresh = random.Random(seed), Nodes(db._connection)
     keys = [db.nodes.insert(Kind.DIRECTORY, local=there(name)) for name in "abcd"]
     for _ in range(60):
@@ -120,6 +131,9 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(db: Database, seed: 
             assert db.nodes.node(key) == node
             if node is not None and node.node_id is not None:
                 assert db.nodes.by_node_id(node.node_id) == node
+        for tree, parent, name in product((Tree.REMOTE, Tree.LOCAL), (ROOT, *before), NAMES):
+            assert db.nodes.at(tree, parent, name) == fresh.at(tree, parent, name)
+            assert db.nodes.at_folded(tree, parent, name) == fresh.at_folded(tree, parent, name)
 
 
 def test_a_path_that_runs_in_a_circle_is_none(db: Database) -> None:
@@ -134,3 +148,23 @@ def test_a_fact_that_is_forgotten_is_gone(db: Database) -> None:
     assert db.meta.get("cursor") == "1"
     db.meta.delete("cursor")
     assert db.meta.get("cursor", "none") == "none"
+
+
+def hold_in_vain(db: Database, key: NodeKey) -> None:
+    with db.transaction():
+        group = db.decisions.open(GroupKind.HELD, Side.LOCAL, "why", 1.0)
+        db.decisions.add(group, [Item(key)])
+        assert db.decisions.standing(key) is not None
+        raise LookupError
+
+
+def test_a_node_that_is_held_is_so_from_the_first_item_on(db: Database) -> None:
+    key = db.nodes.insert(Kind.FILE, local=there("a"))
+    assert db.decisions.standing(key) is None
+    with pytest.raises(LookupError):
+        hold_in_vain(db, key)
+    assert db.decisions.standing(key) is None
+    group = db.decisions.open(GroupKind.HELD, Side.LOCAL, "why", 1.0)
+    assert db.decisions.standing(key) is None
+    db.decisions.add(group, [Item(key)])
+    assert db.decisions.standing(key) == (group, Decision.UNDECIDED, 0.0)
