@@ -41,7 +41,12 @@ class Chance(Protocol):
     """Randomness, so that a simulation can own it."""
 
     def token(self, size: int) -> bytes:
-        """Return *size* unpredictable bytes (ids, keys)."""
+        """Return *size* unpredictable bytes."""
+        ...
+
+    def id(self, now: float) -> bytes:
+        """Return a 128-bit id that nobody else has, of a node or a mutation made at *now*. What is made together lies
+        together in every index, here and at the hub; nobody may rely on the order."""
         ...
 
     def between(self, low: float, high: float) -> float:

@@ -32,6 +32,11 @@ class SystemChance:
         """Return *size* unpredictable bytes."""
         return secrets.token_bytes(size)
 
+    def id(self, now: float) -> bytes:
+        """Return 48 bits of milliseconds since the epoch and 80 of chance, as a UUID of version 7 has them (RFC 9562,
+        without its six fixed bits)."""
+        return (int(now * 1000) % (1 << 48)).to_bytes(6, "big") + secrets.token_bytes(10)
+
     def between(self, low: float, high: float) -> float:
         """Return a number in [low, high)."""
         return low + (high - low) * self._random.random()

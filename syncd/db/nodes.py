@@ -180,7 +180,7 @@ class Nodes(Structure):
 
     def at(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* has at this place, present or unknown, by key. More than one while the world moves."""
-        return self._of_keys(self._keys_at(tree, parent, name)) if is_text(name) else []
+        return self._of_keys(self._keys(_AT[tree], (parent, name))) if is_text(name) else []
 
     def at_folded(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         """Return what *tree* (R or L) has in *parent* under any case or normal form of *name*, by key."""
@@ -359,9 +359,6 @@ class Nodes(Structure):
     def _one(self, sql: str, values: Columns) -> Node | None:
         row = self._execute(sql, values).fetchone()
         return None if row is None else node_from(row)
-
-    def _keys_at(self, tree: Tree, parent: NodeKey, name: str) -> list[NodeKey]:
-        return self._keys(_AT[tree], (parent, name))
 
     def _keys_at_folded(self, tree: Tree, parent: NodeKey, folded: str) -> list[NodeKey]:
         return self._keys(_AT_FOLDED[tree], (parent, folded))

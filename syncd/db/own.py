@@ -4,9 +4,7 @@ For ``Database`` alone; views see other processes' writes, and read every time. 
 a row is forgotten before it is written. A rollback takes writes back: whoever does it says ``forget``.
 """
 
-from bisect import insort
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import apsw
@@ -18,10 +16,11 @@ from syncd.db.nodes import Nodes
 from syncd.model.node import Absent, Fingerprint, Kind, Node, Place, Present, State, Tree, Unknown, place_of
 from syncd.model.path import ROOT, NodeKey, RelPath, fold
 
-KEPT: Final = 8192
-ANSWERS_KEPT: Final = 8192
-"""Rows, and answers to who has a name in a tree, kept at most: some 20 MB, however many files the root has. The oldest
-go first."""
+KEPT: Final = 16384
+ANSWERS_KEPT: Final = 16384
+PATHS_KEPT: Final = 4096
+"""Rows, answers to who has a name in a tree, and directories whose paths are known, kept at most: some 30 MB, however
+many files the root has. The oldest go first."""
 
 
 class OwnMeta(Meta):
@@ -73,33 +72,39 @@ class OwnDecisions(Decisions):
 
 
 class Names:
-    """Who has which name in one tree: answers that the table gave, kept true by every write of a place. A row that was
-    deleted may still be named: its key is never used again."""
+    """Who has which name in one tree, in any case and normal form: answers that the table gave, kept true by every
+    write of a place. A row that was deleted may still be named: its key is never used again."""
 
     def __init__(self) -> None:
-        self.exact: dict[tuple[NodeKey, str], list[NodeKey]] = {}
-        self.folded: dict[tuple[NodeKey, str], list[NodeKey]] = {}
+        self._answers: dict[tuple[NodeKey, str], tuple[NodeKey, ...]] = {}
+
+    def get(self, parent: NodeKey, folded: str) -> tuple[NodeKey, ...] | None:
+        """Return who has the name, by key; None where nobody asked."""
+        return self._answers.get((parent, folded))
+
+    def keep(self, parent: NodeKey, folded: str, keys: tuple[NodeKey, ...]) -> None:
+        """Keep what the table said."""
+        self._answers[parent, folded] = keys
+        if len(self._answers) > ANSWERS_KEPT:
+            del self._answers[next(iter(self._answers))]
 
     def moved(self, key: NodeKey, was: Place | None, place: Place | None) -> None:
         """The tree has row *key* at *place*, and had it at *was*."""
         if was == place:
             return
         if was is not None:
-            for found in self._answers(was):
-                if key in found:
-                    found.remove(key)
+            name = (was.parent, fold(was.name))
+            keys = self._answers.get(name)
+            if keys:
+                self._answers[name] = tuple(other for other in keys if other != key)
         if place is not None:
-            for found in self._answers(place):
-                if key not in found:
-                    insort(found, key)
-
-    def _answers(self, place: Place) -> list[list[NodeKey]]:
-        answers = (self.exact.get((place.parent, place.name)), self.folded.get((place.parent, fold(place.name))))
-        return [found for found in answers if found is not None]
+            name = (place.parent, fold(place.name))
+            keys = self._answers.get(name)
+            if keys is not None:
+                self._answers[name] = tuple(sorted({*keys, key}))
 
     def forget(self) -> None:
-        self.exact.clear()
-        self.folded.clear()
+        self._answers.clear()
 
 
 class OwnNodes(Nodes):
@@ -114,6 +119,8 @@ class OwnNodes(Nodes):
         self._rows: dict[NodeKey, Node] = {}
         self._keys_of: dict[bytes, NodeKey] = {}
         self._here, self._there = Names(), Names()
+        self._paths: dict[tuple[str, NodeKey], RelPath] = {}
+        self._climbed: set[NodeKey] = set()  # whoever is on one of those paths
 
     def node(self, key: NodeKey) -> Node | None:
         kept = self._rows.get(key)
@@ -131,24 +138,20 @@ class OwnNodes(Nodes):
         return super().by_node_id(node_id)
 
     def at(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
-        if tree is Tree.SYNCED or not is_text(name):
+        if tree is Tree.SYNCED:
             return super().at(tree, parent, name)
-        kept = self._names(tree).exact
-        found = kept.get((parent, name))
-        if found is None:
-            found = kept[parent, name] = self._keys_at(tree, parent, name)
-            _bound(kept)
-        return self._of_keys(found)
+        place = Place(parent, name)
+        return [node for node in self.at_folded(tree, parent, name) if place_of(node.state(tree)) == place]
 
     def at_folded(self, tree: Tree, parent: NodeKey, name: str) -> list[Node]:
         if not is_text(name):
             return []
-        kept, folded = self._names(tree).folded, fold(name)
-        found = kept.get((parent, folded))
-        if found is None:
-            found = kept[parent, folded] = self._keys_at_folded(tree, parent, folded)
-            _bound(kept)
-        return self._of_keys(found)
+        names, folded = self._here if tree is Tree.LOCAL else self._there, fold(name)
+        keys = names.get(parent, folded)
+        if keys is None:
+            keys = tuple(self._keys_at_folded(tree, parent, folded))
+            names.keep(parent, folded, keys)
+        return self._of_keys(keys)
 
     def insert(
         self,
@@ -175,27 +178,27 @@ class OwnNodes(Nodes):
         super().set_local(key, state, fingerprint, racy)
         self._moved_here(key, kept, state)
         if kept is not None and isinstance(state, Present) and _reads_back(state, bare=True):
-            self._keep(replace(kept, local=state, fingerprint=fingerprint, racy=racy))
+            self._keep(Node(key, kept.node_id, kept.kind, kept.synced, kept.remote, state, fingerprint, racy))
 
     def set_remote(self, key: NodeKey, state: State) -> None:
         kept = self._rows.get(key)
         super().set_remote(key, state)
         self._moved_there(key, kept, state)
         if kept is not None and _reads_back(state):
-            self._keep(replace(kept, remote=state))
+            self._keep(_with(kept, kept.synced, state))
 
     def set_synced(self, key: NodeKey, state: Present | Absent) -> None:
         kept = self._rows.get(key)
         super().set_synced(key, state)
         if kept is not None:
-            self._keep(replace(kept, synced=state))
+            self._keep(_with(kept, state, kept.remote))
 
     def settle_remote(self, key: NodeKey, synced: Present | Absent, remote: Present | Absent) -> None:
         kept = self._rows.get(key)
         super().settle_remote(key, synced, remote)
         self._moved_there(key, kept, remote)
         if kept is not None:
-            self._keep(replace(kept, synced=synced, remote=remote))
+            self._keep(_with(kept, synced, remote))
 
     def settle_local(
         self, key: NodeKey, synced: Present | Absent, local: Present, fingerprint: Fingerprint, racy: bool
@@ -204,30 +207,53 @@ class OwnNodes(Nodes):
         super().settle_local(key, synced, local, fingerprint, racy)
         self._moved_here(key, kept, local)
         if kept is not None and _reads_back(local, bare=True):
-            self._keep(replace(kept, synced=synced, local=local, fingerprint=fingerprint, racy=racy))
+            self._keep(Node(key, kept.node_id, kept.kind, synced, kept.remote, local, fingerprint, racy))
 
     def set_node_id(self, key: NodeKey, node_id: bytes) -> None:
-        kept = self._rows.get(key)
+        was = self._rows.get(key)
         super().set_node_id(key, node_id)
-        if kept is not None:
-            self._keep(replace(kept, node_id=node_id))
+        if was is not None:
+            self._keep(Node(key, node_id, was.kind, was.synced, was.remote, was.local, was.fingerprint, was.racy))
 
     def _drop_op(self, key: NodeKey) -> None:
         self._dropping(key)
         super()._drop_op(key)
 
     def path(self, tree: Tree, key: NodeKey) -> RelPath | None:
+        if key == ROOT:
+            return ()
+        node = self.node(key)
+        place = None if node is None else place_of(node.state(tree))
+        if place is None:
+            return None
+        above = self._folder(tree, place.parent)
+        return None if above is None else (*above, place.name)
+
+    def _folder(self, tree: Tree, key: NodeKey) -> RelPath | None:
+        """Return the path of a directory, found once for all in it."""
+        found = self._paths.get((tree.value, key))
+        if found is not None:
+            return found
         names: list[str] = []
         passed: set[NodeKey] = set()
-        while key != ROOT:
-            node = self.node(key)
-            place = None if node is None or key in passed else place_of(node.state(tree))
+        at = key
+        while at != ROOT:
+            node = self.node(at)
+            place = None if node is None or at in passed else place_of(node.state(tree))
             if place is None:
                 return None
-            passed.add(key)
+            passed.add(at)
             names.append(place.name)
-            key = place.parent
-        return tuple(reversed(names))
+            at = place.parent
+        if len(self._climbed) > PATHS_KEPT:
+            self._forget_paths()
+        self._climbed |= passed
+        self._paths[tree.value, key] = path = tuple(reversed(names))
+        return path
+
+    def _forget_paths(self) -> None:
+        self._paths.clear()
+        self._climbed.clear()
 
     def forget(self) -> None:
         """Read rows, and who has a name, again when somebody asks."""
@@ -235,6 +261,7 @@ class OwnNodes(Nodes):
         self._keys_of.clear()
         self._here.forget()
         self._there.forget()
+        self._forget_paths()
 
     # --- what is kept
 
@@ -255,9 +282,8 @@ class OwnNodes(Nodes):
             self.forget()
         else:
             self._drop(key)
-
-    def _names(self, tree: Tree) -> Names:
-        return self._here if tree is Tree.LOCAL else self._there
+            if key in self._climbed:
+                self._forget_paths()
 
     def _moved_here(self, key: NodeKey, kept: Node | None, state: State) -> None:
         if kept is None:
@@ -272,9 +298,8 @@ class OwnNodes(Nodes):
             self._there.moved(key, place_of(kept.remote), place_of(state))
 
 
-def _bound(kept: dict[tuple[NodeKey, str], list[NodeKey]]) -> None:
-    if len(kept) > ANSWERS_KEPT:
-        del kept[next(iter(kept))]
+def _with(node: Node, synced: Present | Absent, remote: State) -> Node:
+    return Node(node.id, node.node_id, node.kind, synced, remote, node.local, node.fingerprint, node.racy)
 
 
 def _reads_back(state: State, *, bare: bool = False) -> bool:

@@ -81,7 +81,7 @@ class Engine:
     ) -> None:
         self.desk = Desk(db, clock, chance, workers, settings, facts, keeper, log)
         self.looks = Looks(self.desk, on_over=self._walk_over)
-        self.intake = LocalIntake(self.desk, self.looks)
+        self.intake = LocalIntake(self.desk, self.looks, planned=lambda: self.decider.idle)
         self.remote = RemoteIntake(self.desk)
         self.pulls = Pulls(self.desk, self.remote)
         self.guarding = Guarding(self.desk)

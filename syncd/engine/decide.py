@@ -73,10 +73,14 @@ class Decider:
             self._one(key, context)
             if self.desk.dirty:
                 self._spread()
-        left = bool(self.pending or self.desk.dirty or self.desk.below)
-        if not left:
+        if self.idle:
             self.seen.clear()
-        return left
+        return not self.idle
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that was touched is yet to be planned."""
+        return not (self.pending or self.desk.dirty or self.desk.below)
 
     def drop_all(self) -> None:
         """Forget what was to be planned: it will be found by its disagreement, its op, or for being gone everywhere."""
@@ -270,13 +274,13 @@ class Decider:
 
     def _put(self, node: Node, op: Op, live: QueuedOp | None) -> None:
         if node.node_id is None and op.side == "remote":
-            self.desk.db.nodes.set_node_id(node.id, self.desk.chance.token(16))
+            self.desk.db.nodes.set_node_id(node.id, self.desk.chance.id(self.desk.clock.now()))
         now = self.desk.clock.now()
         op = self._with_fixed_name(op, live)
         held = self._is_held(node, op)
         state = OpState.BLOCKED if op.waits or held else OpState.READY
         rest = now + self.desk.settings.delete_rest if op.type in DELETES else None
-        key = self.desk.chance.token(16)
+        key = self.desk.chance.id(now)
         self.desk.db.queue.put(op, state=state, key=key, not_before=rest, now=now)
 
     def _with_fixed_name(self, op: Op, live: QueuedOp | None) -> Op:

@@ -100,6 +100,7 @@ class Desk:
     log: Callable[..., None]
     seq: int = 1
     running: dict[NodeKey, int] = field(default_factory=dict)
+    harmless: set[NodeKey] = field(default_factory=set)  # of those, what is done to a directory at the remote alone
     dirty: dict[NodeKey, None] = field(default_factory=dict)
     below: dict[tuple[Tree, NodeKey], tuple[str, NodeKey]] = field(default_factory=dict)  # children to touch, beyond
     ended: dict[NodeKey, int] = field(default_factory=dict)
@@ -173,9 +174,10 @@ class Desk:
         self.ended[key] = self.seq
 
     def stale(self, key: NodeKey, began: int) -> bool:
-        """Return whether a look that began at *began* is older than a result on the node or an L ancestor."""
+        """Return whether a look that began at *began* is older than a result on the node or an L ancestor, or an op is
+        under way there; what makes a directory at the remote changes nothing here."""
         for _ in range(4096):  # deeper than any path; a cycle in L would be a bug elsewhere
-            if self.ended.get(key, 0) > began or key in self.running:
+            if self.ended.get(key, 0) > began or (key in self.running and key not in self.harmless):
                 return True
             if key == ROOT:
                 return False

@@ -60,6 +60,8 @@ class Dispatcher:
         op = assignment.op
         for key in (op.node, *(() if op.partner is None else (op.partner,)), *(m.node for m in op.group)):
             self.desk.running[key] = assignment.op_id
+        if op.type is OpType.REMOTE_MKDIR:
+            self.desk.harmless.add(op.node)
 
     def _batches(self, ready: Sequence[QueuedOp]) -> list[list[QueuedOp]]:
         """Small ops travel together, a large transfer by itself: a slow file never holds up small ones."""

@@ -42,12 +42,14 @@ class LocalIntake:
 
     desk: Desk
     looks: Looks
+    planned: Callable[[], bool]  # whether all that was taken in so far is
     rows: LocalRows = field(init=False)
     identity: Identity = field(init=False)
     # Directories whose rows below follow them, and the row up to which that was done.
     excluded: list[tuple[NodeKey, Reason, tuple[str, NodeKey]]] = field(default_factory=list)
 
-    taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are being taken in, the oldest first
+    taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are to be taken in, the oldest first
+    begun: bool = False  # the oldest is taken in half
     rows_left: int = ROWS_A_STEP
     usable: dict[int, bool] = field(default_factory=dict)  # per unit, in this step
 
@@ -69,14 +71,25 @@ class LocalIntake:
 
     @property
     def busy(self) -> bool:
-        """Whether L is only half written: planning now would take the rest for missing."""
+        """Whether something is to be taken in."""
         return self.rows.orphaned or bool(self.taking)
 
+    @property
+    def halfway(self) -> bool:
+        """Whether L is only half written: planning now would take the rest for missing."""
+        return self.rows.orphaned or self.begun
+
     def _take_rows(self) -> None:
+        """Take looks in. What one told is planned, and on its way, before the next is begun: what that may tell is no
+        more known than if it were still being looked at."""
         while self.taking and self.rows_left > 0 and self.desk.room:
+            if not self.begun and not self.rows.orphaned and not self.planned():
+                return
+            self.begun = True
             self.rows_left -= 1
             if next(self.taking[0], self) is self:
                 self.taking.popleft()
+                self.begun = False
 
     def _rows(self, looked: Looked) -> Iterator[None]:
         """Take one look in, row by row: absences first, then directories, then files, so that a move is seen as one."""

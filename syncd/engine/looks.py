@@ -17,6 +17,9 @@ from syncd.observe.databases import with_owners
 
 UNITS_A_JOB = 64
 ENTRIES_A_JOB = 4000
+NEW_ENTRIES = 250
+"""For how many entries a directory counts that was never looked at: what is in it is to be read, and is sent on while
+the next ones are read."""
 HASH_LIMIT = 64 << 20
 DEEP_A_JOB = 64 << 20
 """Bytes of files after which a job of a deep walk takes no further directory."""
@@ -278,7 +281,7 @@ class Looks:
             unit = self._unit(walk.next(), None)
             if unit is not None:
                 units.append(unit)
-                entries += len(unit.known)
+                entries += len(unit.known) or NEW_ENTRIES
                 size += sum(entry.fingerprint.size for entry in unit.known if entry.fingerprint) if deep else 0
         if units:
             walk.in_flight += 1

@@ -79,7 +79,7 @@ class Planning:
             self.backlog = 0
             self.left = False
             return
-        if self.intake.busy or self.guarding.carrying or not self.desk.room:
+        if self.intake.halfway or self.guarding.carrying or not self.desk.room:
             # A large look is not all written yet, or not all below a vanished folder is marked: it would look like
             # something that is missing, or that survives there. Or a decision has reached only a part of its group.
             self.left = True

@@ -101,7 +101,9 @@ class Settler:
         for key in (op.node, *(() if op.partner is None else (op.partner,)), *(m.node for m in op.group)):
             if self.desk.running.get(key) == queued.id:
                 del self.desk.running[key]
-            self.desk.result_on(key)
+            if key not in self.desk.harmless:
+                self.desk.result_on(key)
+            self.desk.harmless.discard(key)
             if op.type in KEEP_PLACE:
                 self.desk.touch(key)  # R's place, should it differ from what was known, spreads where it is written
             else:

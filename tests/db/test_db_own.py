@@ -113,12 +113,14 @@ def join(db: Database, keys: list[NodeKey], keep: NodeKey) -> None:
 
 @pytest.mark.parametrize("rows", [own.KEPT, 3])
 @pytest.mark.parametrize("answers", [own.ANSWERS_KEPT, 3])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("paths", [own.PATHS_KEPT, 1])
+@pytest.mark.parametrize("seed", range(8))
 def test_what_is_kept_is_what_the_table_says_whoever_writes(
-    db: Database, seed: int, rows: int, answers: int, monkeypatch: pytest.MonkeyPatch
+    db: Database, seed: int, rows: int, answers: int, paths: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own, "KEPT", rows)
     monkeypatch.setattr(own, "ANSWERS_KEPT", answers)
+    monkeypatch.setattr(own, "PATHS_KEPT", paths)
     chance, fresh = random.Random(seed), Nodes(db._connection)
     keys = [db.nodes.insert(Kind.DIRECTORY, local=there(name)) for name in "abcd"]
     for _ in range(60):
@@ -134,6 +136,8 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(
         for tree, parent, name in product((Tree.REMOTE, Tree.LOCAL), (ROOT, *before), NAMES):
             assert db.nodes.at(tree, parent, name) == fresh.at(tree, parent, name)
             assert db.nodes.at_folded(tree, parent, name) == fresh.at_folded(tree, parent, name)
+        for tree, key in product(Tree, (*before, *keys)):
+            assert db.nodes.path(tree, key) == fresh.path(tree, key)
 
 
 def test_a_path_that_runs_in_a_circle_is_none(db: Database) -> None:

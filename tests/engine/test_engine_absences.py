@@ -202,7 +202,7 @@ def test_p7_half_of_a_look_is_never_planned(make_world: Make) -> None:
     halves = 0
     for _ in range(200):
         ann.one()
-        if ann.engine.intake.taking:
+        if ann.engine.intake.begun:
             halves += 1
             assert ann.db.queue.in_state(None, 5) == []
     assert halves

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 import pytest
+from blake3 import blake3
 
 from syncd.model.job import ApplyJob, Job, LookJob, PollJob, PullJob, SendJob
 from syncd.model.node import Node, Present, Tree, Version
@@ -56,6 +57,60 @@ def test_p6_a_look_that_began_before_a_result_says_nothing_after_it(two: World) 
     bob.deadline = bob.engine.step([seen])
     local = node_at(bob, "a").local
     assert isinstance(local, Present), "the look is older than the result"
+    two.settle()
+
+
+def test_p6_a_look_that_began_before_an_upload_ended_says_nothing_after_it(two: World) -> None:
+    """It saw the content before the one that was sent: that is no edit."""
+    ann, _ = two.devices
+    ann.write("a", "one")
+    two.settle()
+    ann.write("a", "and one more")
+    look = ordered_look(ann, "a")
+    seen = ann.looker.look(look)
+    two.time.ahead += 1.0
+    ann.write("a", "two")
+    ann.deadline = ann.engine.step([Hints((((), "a"),))])
+    for _ in range(100):
+        synced = node_at(ann, "a").synced
+        if isinstance(synced, Present) and synced.hash == blake3(b"two").digest() and not ann.engine.desk.running:
+            break
+        if not ann.one():
+            two.time.ahead += 0.5
+    ann.step([seen])
+    local = node_at(ann, "a").local
+    assert isinstance(local, Present)
+    assert local.hash == blake3(b"two").digest()
+    two.settle()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "after its result"])
+def test_a_folder_that_is_made_at_the_remote_is_not_looked_at_again_for_that(two: World, ended: bool) -> None:
+    """All that was copied in was read three times: each folder was made there while what is in it was being read."""
+    ann, _ = two.devices
+    two.settle()
+    ann.write("d/f", "content")
+    ann.deadline = ann.engine.step([Hints((((), "d"),))])
+    held: deque[Job] = deque()
+    while not {LookJob, SendJob} <= {type(job) for job in held}:
+        job = ann.jobs.popleft()
+        if isinstance(job, SendJob) or (isinstance(job, LookJob) and job.units[0].path == ("d",)):
+            held.append(job)
+            continue
+        for message in [] if isinstance(job, PollJob) else ann.handle(job):
+            ann.step([message])
+    look = next(job for job in held if isinstance(job, LookJob))
+    making = next(job for job in held if isinstance(job, SendJob))
+    seen = ann.looker.look(look)
+    for message in ann.handle(making) if ended else []:
+        ann.step([message])
+    assert (node_at(ann, "d").id in ann.engine.desk.running) is not ended
+    ann.step([seen])
+    local = node_at(ann, "d", "f").local
+    assert isinstance(local, Present)
+    assert local.hash == blake3(b"content").digest()
+    for message in [] if ended else ann.handle(making):
+        ann.step([message])
     two.settle()
 
 

@@ -60,6 +60,11 @@ class Luck:
     def token(self, size: int) -> bytes:
         return self._random.randbytes(size)
 
+    def id(self, now: float) -> bytes:
+        """Return an id in the order of time, as the system's are, or in none: nobody may rely on it."""
+        ordered = (int(now * 1000) % (1 << 48)).to_bytes(6, "big")
+        return self._random.choice((ordered, self._random.randbytes(6))) + self._random.randbytes(10)
+
     def between(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
 

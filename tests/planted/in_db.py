@@ -61,7 +61,7 @@ BUGS: Final = (
         "An equal op replaces the one in the queue, with a new key and no attempts.",
         "P3",
         "syncd/db/queue.py",
-        "            if live_op == encoded:",
+        "            if live.op == op:",
         "            if False:",
         QUEUE,
     ),

@@ -226,8 +226,8 @@ BUGS: Final = (
         "Nodes are planned before everything below a vanished folder is marked.",
         "P2",
         "syncd/engine/intake.py",
-        "        return self.rows.orphaned or bool(self.taking)",
-        "        return bool(self.taking)",
+        "        return self.rows.orphaned or self.begun",
+        "        return self.begun",
         real("deep_folder"),
     ),
     Bug(
