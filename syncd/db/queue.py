@@ -98,6 +98,12 @@ class QueueReader:
         """Return ops of *side* that may start now, by priority and age."""
         return self._all(_READY, (side.value, now, limit))
 
+    def ready_of(self, node: NodeKey, side: Side, now: float) -> list[QueuedOp]:
+        """Return the node's op if ``ready`` would return it, sooner or later."""
+        live = self.live(node)
+        due = live is not None and live.state is OpState.READY and (live.next_at or 0.0) <= now
+        return [live] if live is not None and due and live.op.side is side else []
+
     def any_ready(self, now: float) -> bool:
         """Return whether ``ready`` has anything to give, on either side."""
         sql = "SELECT 1 FROM queue_op WHERE state = 'ready' AND next_retry_at <= ? LIMIT 1"

@@ -359,13 +359,14 @@ class Engine:
             return
         with self.desk.db.reading():
             ruled = self.pulls.may_send and self.exclusion.in_force(plans_left=self.planning.left)
+            first = self.exclusion.in_the_way() if self.pulls.may_send and not ruled else None
             if not self.desk.db.queue.any_ready(self.desk.clock.now()):
                 return  # as in most steps: no transaction is worth it
         with self.desk.db.transaction(durable=True):
             judged = self.planning.judged
             jobs = self.dispatcher.work(Side.LOCAL, deletes=True, judged=judged)
-            if ruled:
-                jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet, judged=judged)
+            if ruled or first is not None:
+                jobs += self.dispatcher.work(Side.REMOTE, deletes=self.looks.quiet, judged=judged, only=first)
             for job in jobs:
                 self.desk.send(job)
         self.desk.flush()

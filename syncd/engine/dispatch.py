@@ -23,11 +23,12 @@ class Dispatcher:
 
     desk: Desk
 
-    def work(self, side: Side, *, deletes: bool, judged: bool) -> list[ApplyJob | SendJob]:
+    def work(self, side: Side, *, deletes: bool, judged: bool, only: NodeKey | None = None) -> list[ApplyJob | SendJob]:
         """Return jobs for what is ready and fits; call inside a durable transaction, then send them.
 
         *deletes* False holds back remote deletes while a walk could still find where things moved to. *judged* False
-        holds back all that removes or replaces content: the guard has not seen the whole of it yet (P8).
+        holds back all that removes or replaces content: the guard has not seen the whole of it yet (P8). *only* this
+        node's op, when given.
         """
         lane, width = (
             (Lane.APPLY, self.desk.settings.apply_width)
@@ -37,7 +38,11 @@ class Dispatcher:
         room = width - self.desk.in_flight.get(lane, 0)
         if room <= 0:
             return []
-        ready = self.desk.db.queue.ready(side, self.desk.clock.now(), room * self.desk.settings.batch_ops)
+        now = self.desk.clock.now()
+        if only is None:
+            ready = self.desk.db.queue.ready(side, now, room * self.desk.settings.batch_ops)
+        else:
+            ready = self.desk.db.queue.ready_of(only, side, now)
         chosen = [q for q in ready if q.op.node not in self.desk.running]
         if not deletes:
             chosen = [q for q in chosen if q.op.type is not OpType.REMOTE_DELETE]

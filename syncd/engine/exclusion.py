@@ -13,7 +13,7 @@ from syncd.engine.decide import Decider
 from syncd.engine.desk import Desk
 from syncd.engine.looks import Looks
 from syncd.model.node import Absent, Kind, Place, Present, Reason, Tree, Unknown
-from syncd.model.path import ROOT
+from syncd.model.path import ROOT, NodeKey
 from syncd.observe.ignore import MAX_RULES_BYTES, RULES_NAME, Rules
 
 ROWS_A_STEP = 300
@@ -92,6 +92,16 @@ class Exclusion:
                 return False
             self.walk = None
         return True
+
+    def in_the_way(self) -> NodeKey | None:
+        """Return who has the name here to which the remote's rules are to be fetched, and has another one there: what
+        is to be sent of it travels before them, or it could never leave."""
+        nodes = self.desk.db.nodes
+        arriving = nodes.find(Tree.REMOTE, (RULES_NAME,))
+        for node in nodes.at(Tree.LOCAL, ROOT, RULES_NAME) if arriving is not None else ():
+            if node.id != arriving and isinstance(node.local, Present) and isinstance(node.remote, Present):
+                return node.id
+        return None
 
 
 def _digest(text: str) -> bytes:

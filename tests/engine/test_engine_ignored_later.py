@@ -123,3 +123,26 @@ def test_p2_a_folder_stays_for_what_a_rule_names_only_while_it_is_being_removed(
     assert [path for path in bob.tree() if path.startswith("d/")] == ["d/e", "d/e/f"]
     copies = [path for path in bob.tree() if is_conflicted_copy(path)]
     assert [bob.read(path) for path in copies] == (["a file now"] if taken else [])
+
+
+def test_p2_rules_that_were_edited_here_and_replaced_there_wait_for_each_other_not(two: World) -> None:
+    """The remote's new rules waited for the name of the old ones, which had to leave for a folder that they ignored;
+    their edit had to travel before that, and nothing travelled before the new rules were here."""
+    ann, bob = two.devices
+    ann.write("d/file", "content")
+    ann.write(".syncignore", "nothing\n")
+    two.settle()
+    bob.wire.cut = True
+    bob.write(".syncignore", "/d/\n")
+    bob.deadline = bob.engine.step([Hints((((), ".syncignore"),))])
+    for _ in range(40):
+        bob.one()
+    ann.path(".syncignore").rename(ann.path("d/rules of old"))
+    ann.wait()
+    ann.write(".syncignore", "nothing else\n")
+    ann.wait()
+    bob.wire.cut = False
+    bob.engine.pulls.hurry()
+    two.settle()
+    assert ann.read("d/rules of old") == "/d/\n"
+    assert bob.read(".syncignore") == "nothing else\n"

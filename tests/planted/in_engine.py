@@ -435,4 +435,13 @@ BUGS: Final = (
         "        if op.side is Side.REMOTE:\n",
         FRESH,
     ),
+    Bug(
+        "new rules wait for what waits for them",
+        "Nothing is sent before the remote's rules are here, not even of the file whose name they wait for.",
+        "P2",
+        "syncd/engine/core.py",
+        "first = self.exclusion.in_the_way() if self.pulls.may_send and not ruled else None",
+        "first = None",
+        ("tests/engine/test_engine_ignored_later.py",),
+    ),
 )
