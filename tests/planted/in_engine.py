@@ -95,8 +95,8 @@ BUGS: Final = (
         "A remote delete is sent although a walk could still find where the file moved to.",
         "P7",
         "syncd/engine/core.py",
-        "deletes=self.looks.quiet, judged=judged)",
-        "deletes=True, judged=judged)",
+        "deletes=self.looks.quiet, judged=judged, only=first)",
+        "deletes=True, judged=judged, only=first)",
         ("tests/engine/test_engine_absences.py", "-k", "waits_for_the_walk"),
     ),
     Bug(
