@@ -116,6 +116,8 @@ class OwnNodes(Nodes):
     def __init__(self, connection: apsw.Connection, dropping: Callable[[NodeKey], None]) -> None:
         super().__init__(connection)
         self._dropping = dropping  # a node's op goes with it
+        self.written_in: Callable[[NodeKey | None], None] = lambda directory: None
+        """Told of each directory in which L is written; None: anywhere. Whoever concludes from L sets it."""
         self._rows: dict[NodeKey, Node] = {}
         self._keys_of: dict[bytes, NodeKey] = {}
         self._here, self._there = Names(), Names()
@@ -170,7 +172,9 @@ class OwnNodes(Nodes):
         if _reads_back(remote) and _reads_back(local, bare=True):
             self._keep(Node(key, node_id, kind, synced, remote, local, fingerprint, racy))
         self._there.moved(key, None, place_of(remote))
-        self._here.moved(key, None, place_of(local))
+        if (place := place_of(local)) is not None:
+            self._here.moved(key, None, place)
+            self.written_in(place.parent)
         return key
 
     def set_local(self, key: NodeKey, state: State, fingerprint: Fingerprint | None, racy: bool = False) -> None:
@@ -217,6 +221,7 @@ class OwnNodes(Nodes):
 
     def _drop_op(self, key: NodeKey) -> None:
         self._dropping(key)
+        self.written_in(key)  # the row goes
         super()._drop_op(key)
 
     def path(self, tree: Tree, key: NodeKey) -> RelPath | None:
@@ -262,6 +267,7 @@ class OwnNodes(Nodes):
         self._here.forget()
         self._there.forget()
         self._forget_paths()
+        self.written_in(None)
 
     # --- what is kept
 
@@ -288,8 +294,13 @@ class OwnNodes(Nodes):
     def _moved_here(self, key: NodeKey, kept: Node | None, state: State) -> None:
         if kept is None:
             self._here.forget()  # where it was is not known
-        else:
-            self._here.moved(key, place_of(kept.local), place_of(state))
+            self.written_in(None)
+            return
+        was, place = place_of(kept.local), place_of(state)
+        self._here.moved(key, was, place)
+        for here in (was, place):
+            if here is not None:
+                self.written_in(here.parent)
 
     def _moved_there(self, key: NodeKey, kept: Node | None, state: State) -> None:
         if kept is None:

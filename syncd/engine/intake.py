@@ -126,6 +126,9 @@ class LocalIntake:
                 if self._still_usable(unit, names, looked):
                     settle()
                 yield
+        marks = {unit.directory: unit.mark for unit in job.units}
+        for unit, _ in usable:
+            self.looks.unchanged.found(unit.directory, marks[unit.directory], unit.digest, unit.processed)
         self.desk.came_back(Lane.LOOK)
         self.looks.came_back(
             job, sum(u.processed for u in looked.units), sum(u.fault is not None for u in looked.units)
@@ -154,6 +157,9 @@ class LocalIntake:
             return False
         if unit.fault is UnitFault.OTHER_FILE_SYSTEM and isinstance(node.local, Present):
             self.rows.set_unknown(node, node.local.place, Reason.OTHER_FILE_SYSTEM, "")
+            return False
+        if unit.fault is UnitFault.DIFFERS:
+            self.looks.compare(unit.directory, run)
             return False
         if unit.fault is UnitFault.NOT_DURABLE:
             self._not_durable(unit, path, run)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from syncd.db.codec import HASH_ALG
 from syncd.db.runs import RunKind, RunStatus
 from syncd.engine.desk import Desk
+from syncd.engine.unchanged import Unchanged
 from syncd.model.job import Lane, LookJob, LookUnit, ProveJob
 from syncd.model.node import Absent, Kind, Tree
 from syncd.model.path import ROOT, NodeKey, RelPath
@@ -97,6 +98,10 @@ class Looks:
     hashing: int = 0
     on_over: Callable[[Walk], None] = lambda walk: None
     rules: str = ""  # digest of the ignore rules in force
+    unchanged: Unchanged = field(default_factory=Unchanged)
+
+    def __post_init__(self) -> None:
+        self.desk.db.nodes.written_in = self.unchanged.written
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -123,6 +128,7 @@ class Looks:
         if digest == self.rules:
             return
         self.rules = digest
+        self.unchanged.written(None)
         for run, walk in list(self.walks.items()):
             if walk.processed or walk.resumed:
                 del self.walks[run]
@@ -176,6 +182,11 @@ class Looks:
         """Two rows became this one; a look or a walk under way may name the other, and would come to nothing."""
         if not self.quiet:
             self.descend([directory], None)
+
+    def compare(self, directory: NodeKey, run: int | None) -> None:
+        """The listing of a directory is another one than it was: compare it name by name."""
+        self.unchanged.written(directory)
+        self._walk(run).add([directory])
 
     def defer(self, directory: NodeKey, run: int | None) -> None:
         """Visit a directory once no op works on it, or above it, any more."""
@@ -278,10 +289,12 @@ class Looks:
         entries = size = 0
         deep = walk.kind is RunKind.DEEP
         while walk.stack and len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB and size < DEEP_A_JOB:
-            unit = self._unit(walk.next(), None)
+            key = walk.next()
+            compared = None if deep else self.unchanged.compared.get(key)
+            unit = self._unit(key, None, None if compared is None else compared[0])
             if unit is not None:
                 units.append(unit)
-                entries += len(unit.known) or NEW_ENTRIES
+                entries += (compared[1] if compared is not None else len(unit.known)) or NEW_ENTRIES
                 size += sum(entry.fingerprint.size for entry in unit.known if entry.fingerprint) if deep else 0
         if units:
             walk.in_flight += 1
@@ -289,12 +302,15 @@ class Looks:
             limit = None if deep else HASH_LIMIT
             self.desk.send(LookJob(tuple(units), self.desk.seq, run=walk.run or 0, deep=deep, hash_limit=limit))
 
-    def _unit(self, key: NodeKey, names: tuple[str, ...] | None) -> LookUnit | None:
+    def _unit(self, key: NodeKey, names: tuple[str, ...] | None, digest: bytes | None = None) -> LookUnit | None:
         path = self.desk.db.nodes.path(Tree.LOCAL, key)
         node = self.desk.db.nodes.node(key)
         if path is None or node is None or node.kind is not Kind.DIRECTORY or isinstance(node.local, Absent):
             return None
-        return LookUnit(key, path, names, self.desk.db.nodes.known(key, names))
+        if digest is not None:
+            return LookUnit(key, path, None, (), digest)
+        mark = self.unchanged.ask(key) if names is None else 0
+        return LookUnit(key, path, names, self.desk.db.nodes.known(key, names), mark=mark)
 
     # --- coming back ---------------------------------------------------------------------------------------------
 

@@ -36,13 +36,16 @@ class KnownEntry:
 class LookUnit:
     """One directory to look at. *names* None: all of it; else only these names (compared with the listing).
 
-    *known* holds L's entries for the directory (all, or those of *names*).
+    *known* holds L's entries for the directory (all, or those of *names*). With *digest* there are none: only whether
+    the listing still is the one of which that was said (``observe.sameness``). *mark*: which of several looks this is.
     """
 
     directory: NodeKey
     path: RelPath
     names: tuple[str, ...] | None
     known: tuple[KnownEntry, ...]
+    digest: bytes | None = None
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,20 +75,22 @@ class Unseen:
 
 class UnitFault(StrEnum):
     """Why nothing can be said of what is in a directory. NOT_DURABLE: it was read, and what is told of it must not be
-    relied on yet, because a power loss might take it."""
+    relied on yet, because a power loss might take it. DIFFERS: the listing is another one than it was, and what is
+    known of each name was not given."""
 
     GONE = "gone"
     UNREADABLE = "unreadable"
     OTHER_FILE_SYSTEM = "on another file system"
     NOT_A_DIRECTORY = "not a directory"
     NOT_DURABLE = "not durable"
+    DIFFERS = "differs"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitLooked:
     """One directory as found. *gone* are known names that are not in the listing. *directories* are all
     subdirectories a full scan descends into (whole looks only). *empty*: of what was asked for nothing is there but
-    litter."""
+    litter. *digest* stands for the whole listing (``observe.sameness``), where all in it was as it is known."""
 
     directory: NodeKey
     path: RelPath
@@ -103,6 +105,7 @@ class UnitLooked:
     directories: tuple[str, ...] = ()
     processed: int = 0
     empty: bool = False
+    digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from syncd.observe.fingerprint import is_unchanged
 from syncd.observe.ignore import Rules, Sieve, is_litter
 from syncd.observe.pairs import Headers, Pairs, find_pairs
 from syncd.observe.rules import RulesReader
+from syncd.observe.sameness import digest_of
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import Clock, Dir, Entry, LocalFs, Stat
 
@@ -58,6 +59,11 @@ class _Found:
     unhashed: list[Unhashed] = field(default_factory=list)
     unseen: list[Unseen] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to be told of any name."""
+        return bool(self.seen or self.unhashed or self.unseen)
 
     def add(self, what: Seen | Unhashed | Unseen) -> None:
         match what:
@@ -102,6 +108,11 @@ class Looker:
                 entries = directory.entries() if unit.names is None else _entries_of(directory, unit.names)
                 sieve, tick = rules.within(unit.path), self._fs.traits.time_tick_ns
                 look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget, self._snapshots, self._cuts)
+                digest = digest_of(directory.dev, directory.ino, entries) if whole else None
+                if unit.digest is not None:
+                    if digest != unit.digest:
+                        return UnitLooked(unit.directory, unit.path, whole, fault=UnitFault.DIFFERS)
+                    return look.same(entries)
                 if self._snapshots is not None:
                     look.pair(entries, self._headers)
                 gone = look.compare(entries)
@@ -121,6 +132,7 @@ class Looker:
                 directories=tuple(found.directories),
                 processed=len(entries),
                 empty=all(is_litter(entry.name) for entry in entries),
+                digest=None if gone or look.pairs.mains or look.pairs.sidecars or found.anything else digest,
             )
 
 
@@ -162,6 +174,29 @@ class _UnitLook:
         """Find the databases with sidecars among *entries*, before they are compared."""
         known = _by_name(self.unit.known)
         self.pairs = find_pairs(self.directory, entries, known, headers, whole=self.unit.names is None)
+
+    def same(self, entries: list[Entry]) -> UnitLooked:
+        """Return what is told of a listing that is the one it was: nothing but where to look next."""
+        folders = [entry for entry in entries if entry.stat is not None and entry.stat.kind is Kind.DIRECTORY]
+        directories = (
+            entry.name
+            for entry in folders
+            if not self.sieve.ignored(entry.name, directory=True)
+            and name_fault(entry.name) is None
+            and entry.stat is not None
+            and entry.stat.fingerprint.dev == self.directory.dev
+        )
+        return UnitLooked(
+            self.unit.directory,
+            self.unit.path,
+            whole=True,
+            dev=self.directory.dev,
+            ino=self.directory.ino,
+            directories=tuple(directories),
+            processed=len(entries),
+            empty=all(is_litter(entry.name) for entry in entries),
+            digest=self.unit.digest,
+        )
 
     def compare(self, entries: list[Entry]) -> tuple[str, ...]:
         """Compare every entry; returns the known names that are gone, sorted."""

@@ -150,8 +150,8 @@ def looker(fs, clock):
 def look(looker):
     """Look at one directory; *known* is what an earlier look saw of it."""
 
-    def one(path=(), names=None, known=(), **how):
-        (unit,) = looker.look(LookJob((LookUnit(7, path, names, tuple(known)),), began=1, **how)).units
+    def one(path=(), names=None, known=(), digest=None, **how):
+        (unit,) = looker.look(LookJob((LookUnit(7, path, names, tuple(known), digest),), began=1, **how)).units
         return unit
 
     return one

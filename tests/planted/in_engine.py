@@ -9,6 +9,7 @@ GUARD: Final = ("tests/engine/test_engine_guard.py",)
 REPLIES: Final = ("tests/engine/test_engine_lost_replies.py",)
 UPKEEP: Final = ("tests/engine/test_engine_upkeep.py",)
 FRESH: Final = ("tests/engine/test_engine_freshness.py",)
+UNCHANGED: Final = ("tests/engine/test_engine_unchanged.py",)
 RECORDED: Final = ("tests/engine/test_engine_recorded_first.py",)
 
 BUGS: Final = (
@@ -443,5 +444,41 @@ BUGS: Final = (
         "first = self.exclusion.in_the_way() if self.pulls.may_send and not ruled else None",
         "first = None",
         ("tests/engine/test_engine_ignored_later.py",),
+    ),
+    Bug(
+        "what was compared stays compared whatever is written",
+        "A directory is taken to be as L says although L was written since.",
+        "P2",
+        "syncd/engine/unchanged.py",
+        "            self.compared.pop(directory, None)\n            self.asked.pop(directory, None)\n",
+        "            pass\n",
+        UNCHANGED,
+    ),
+    Bug(
+        "any comparison counts, however old",
+        "A look that compared with what L said before counts for what it says now.",
+        "P2",
+        "syncd/engine/unchanged.py",
+        "if digest is not None and self.asked.get(directory) == mark:",
+        "if digest is not None:",
+        UNCHANGED,
+    ),
+    Bug(
+        "a deep walk believes the listing",
+        "A deep walk passes over what looks as it did: damage on the disk is never found.",
+        "P1",
+        "syncd/engine/looks.py",
+        "compared = None if deep else self.unchanged.compared.get(key)",
+        "compared = self.unchanged.compared.get(key)",
+        UNCHANGED,
+    ),
+    Bug(
+        "another listing is the end of a look",
+        "A directory whose listing differs is not compared name by name.",
+        "P2",
+        "syncd/engine/intake.py",
+        "            self.looks.compare(unit.directory, run)\n",
+        "",
+        UNCHANGED,
     ),
 )

@@ -154,4 +154,22 @@ BUGS: Final = (
         "",
         observe("test_listings_that_lead_nowhere_are_refused"),
     ),
+    Bug(
+        "a listing is the same when its names are",
+        "The digest of a listing leaves out what moves with an edit that keeps size and times.",
+        "P2",
+        "syncd/observe/sameness.py",
+        "add(_PRINT(here.dev, here.ino, here.mtime_ns, here.ctime_ns, here.size))",
+        "add(_PRINT(here.dev, here.ino, here.mtime_ns, 0, here.size))",
+        ("tests/observe/test_observe_sameness.py",),
+    ),
+    Bug(
+        "a digest is given although something is told",
+        "What a look has to tell does not keep it from saying that all was as it is known.",
+        "P2",
+        "syncd/observe/scan.py",
+        "or look.pairs.sidecars or found.anything else digest",
+        "or look.pairs.sidecars else digest",
+        ("tests/observe/test_observe_sameness.py",),
+    ),
 )
