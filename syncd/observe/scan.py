@@ -131,9 +131,14 @@ class Looker:
                 gone=gone,
                 directories=tuple(found.directories),
                 processed=len(entries),
-                empty=all(is_litter(entry.name) for entry in entries),
+                empty=_is_empty(entries),
                 digest=None if gone or look.pairs.mains or look.pairs.sidecars or found.anything else digest,
             )
+
+
+def _is_empty(entries: Iterable[Entry]) -> bool:
+    """Return whether there is nothing but litter."""
+    return all(is_litter(entry.name) for entry in entries)
 
 
 def _entries_of(directory: Dir, names: Iterable[str]) -> list[Entry]:
@@ -194,7 +199,7 @@ class _UnitLook:
             ino=self.directory.ino,
             directories=tuple(directories),
             processed=len(entries),
-            empty=all(is_litter(entry.name) for entry in entries),
+            empty=_is_empty(entries),
             digest=self.unit.digest,
         )
 

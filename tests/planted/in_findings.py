@@ -356,8 +356,8 @@ BUGS: Final = (
         "A folder is empty when nothing at all is in it.",
         "P2",
         "syncd/observe/scan.py",
-        "empty=all(is_litter(entry.name) for entry in entries)",
-        "empty=not entries",
+        "return all(is_litter(entry.name) for entry in entries)",
+        "return not list(entries)",
         EMPTIED,
     ),
 )
