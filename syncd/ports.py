@@ -258,6 +258,11 @@ class LocalFs(Protocol):
         """Make all of *opened*, files and directories, durable: one syncfs for a large batch, fsync otherwise."""
         ...
 
+    def make_all_durable(self) -> bool:
+        """Make durable what was written to this file system so far, by whomever and under whatever name; False where
+        only single files can be."""
+        ...
+
     def free_bytes(self) -> int:
         """Return the bytes that may still be written (statvfs, unprivileged)."""
         ...

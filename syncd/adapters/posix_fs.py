@@ -166,17 +166,20 @@ class PosixFs:
 
     def make_durable(self, opened: Sequence[Durable]) -> None:
         """Make all of *opened*, files and directories, durable: one syncfs for a large batch, fsync otherwise."""
-        if len(opened) >= _MANY:
-            root = self._open_proven()
-            try:
-                with full_disk_is_no_space("making files durable"):
-                    if syscalls.sync_all(root):
-                        return
-            finally:
-                os.close(root)
+        if len(opened) >= _MANY and self.make_all_durable():
+            return
         for each in opened:
             with full_disk_is_no_space("making files durable"):
                 each.sync()
+
+    def make_all_durable(self) -> bool:
+        """Make durable what was written to this file system so far (syncfs); False where that cannot be asked for."""
+        root = self._open_proven()
+        try:
+            with full_disk_is_no_space("making files durable"):
+                return syscalls.sync_all(root)
+        finally:
+            os.close(root)
 
     def free_bytes(self) -> int:
         """Return the bytes that may still be written by an ordinary user."""

@@ -198,6 +198,11 @@ class Nodes(Structure):
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
         return self._all(_VANISHED, (hash, kind.value))
 
+    def any_vanished(self) -> bool:
+        """Return whether ``vanished_with_hash`` has any row to compare with."""
+        sql = "SELECT 1 FROM node INDEXED BY node_vanished WHERE l_presence = 'absent' AND l_hash IS NOT NULL LIMIT 1"
+        return self._execute(sql).fetchone() is not None
+
     def known(self, parent: NodeKey, names: Sequence[str] | None = None) -> "tuple[KnownEntry, ...]":
         """Return what L says of directory *parent* (all, or of *names*), by name and key.
 

@@ -73,20 +73,32 @@ class OwnDecisions(Decisions):
 
 class Names:
     """Who has which name in one tree, in any case and normal form: answers that the table gave, kept true by every
-    write of a place. A row that was deleted may still be named: its key is never used again."""
+    write of a place. A row that was deleted may still be named: its key is never used again.
+
+    Of a directory whose row was made a moment ago every name is known: nobody had one before."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[NodeKey, str], tuple[NodeKey, ...]] = {}
+        self._whole: set[NodeKey] = set()  # directories of which every name that is not among the answers is free
 
     def get(self, parent: NodeKey, folded: str) -> tuple[NodeKey, ...] | None:
-        """Return who has the name, by key; None where nobody asked."""
-        return self._answers.get((parent, folded))
+        """Return who has the name, by key; None where the table has to be asked."""
+        keys = self._answers.get((parent, folded))
+        return () if keys is None and parent in self._whole else keys
 
     def keep(self, parent: NodeKey, folded: str, keys: tuple[NodeKey, ...]) -> None:
         """Keep what the table said."""
         self._answers[parent, folded] = keys
         if len(self._answers) > ANSWERS_KEPT:
-            del self._answers[next(iter(self._answers))]
+            oldest = next(iter(self._answers))
+            del self._answers[oldest]
+            self._whole.discard(oldest[0])
+
+    def made(self, directory: NodeKey) -> None:
+        """A row was made for a directory: nothing has a place in it yet."""
+        if len(self._whole) >= ANSWERS_KEPT:
+            self._whole.clear()
+        self._whole.add(directory)
 
     def moved(self, key: NodeKey, was: Place | None, place: Place | None) -> None:
         """The tree has row *key* at *place*, and had it at *was*."""
@@ -99,12 +111,13 @@ class Names:
                 self._answers[name] = tuple(other for other in keys if other != key)
         if place is not None:
             name = (place.parent, fold(place.name))
-            keys = self._answers.get(name)
+            keys = self.get(*name)
             if keys is not None:
-                self._answers[name] = tuple(sorted({*keys, key}))
+                self.keep(*name, tuple(sorted({*keys, key})))
 
     def forget(self) -> None:
         self._answers.clear()
+        self._whole.clear()
 
 
 class OwnNodes(Nodes):
@@ -123,6 +136,7 @@ class OwnNodes(Nodes):
         self._here, self._there = Names(), Names()
         self._paths: dict[tuple[str, NodeKey], RelPath] = {}
         self._climbed: set[NodeKey] = set()  # whoever is on one of those paths
+        self._any_vanished: bool | None = None
 
     def node(self, key: NodeKey) -> Node | None:
         kept = self._rows.get(key)
@@ -155,6 +169,11 @@ class OwnNodes(Nodes):
             names.keep(parent, folded, keys)
         return self._of_keys(keys)
 
+    def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
+        if self._any_vanished is None:  # mostly nothing has: whatever is new need not be compared with it
+            self._any_vanished = self.any_vanished()
+        return super().vanished_with_hash(kind, hash) if self._any_vanished else []
+
     def insert(
         self,
         kind: Kind,
@@ -171,6 +190,9 @@ class OwnNodes(Nodes):
         )
         if _reads_back(remote) and _reads_back(local, bare=True):
             self._keep(Node(key, node_id, kind, synced, remote, local, fingerprint, racy))
+        if kind is Kind.DIRECTORY:
+            self._there.made(key)
+            self._here.made(key)
         self._there.moved(key, None, place_of(remote))
         if (place := place_of(local)) is not None:
             self._here.moved(key, None, place)
@@ -181,6 +203,8 @@ class OwnNodes(Nodes):
         kept = self._rows.get(key)
         super().set_local(key, state, fingerprint, racy)
         self._moved_here(key, kept, state)
+        if isinstance(state, Absent):
+            self._any_vanished = None
         if kept is not None and isinstance(state, Present) and _reads_back(state, bare=True):
             self._keep(Node(key, kept.node_id, kept.kind, kept.synced, kept.remote, state, fingerprint, racy))
 
@@ -267,6 +291,7 @@ class OwnNodes(Nodes):
         self._here.forget()
         self._there.forget()
         self._forget_paths()
+        self._any_vanished = None
         self.written_in(None)
 
     # --- what is kept

@@ -18,6 +18,9 @@ from syncd.observe.hashing import hash_bytes, hash_file
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import Dir, ReadFile, Stat
 
+SMALL: Final = 64 * 1024
+"""Bytes: a file that is no larger is read at once."""
+
 # The name was listed as a file or symlink and is something else, or gone, when it is opened: somebody is at it.
 _MOVED_ON: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.EISDIR, errno.ESTALE))
 
@@ -73,14 +76,20 @@ def _file(
     meanwhile, or when it is a database that is not at rest."""
     with directory.open(name) as file:
         before = file.stat()
-        if snapshots is not None and may_be(before) and is_header(file.read(0, HEADER)):
-            return *_main_file(directory, name, file, before, snapshots), None
+        size = before.fingerprint.size
+        data = file.read(0, size) if size <= SMALL else None  # most files, in one call
+        if snapshots is not None and may_be(before):
+            head = file.read(0, HEADER) if data is None else data[:HEADER]
+            if is_header(head):
+                return *_main_file(directory, name, file, before, snapshots), None
         found = None
-        if cuts is not None and cuts.takes(before.fingerprint.size):
+        if data is not None:
+            digest = hash_bytes(data) if len(data) == size else None
+        elif cuts is not None and cuts.takes(size):
             found = cuts.read(file, before, tick_ns)
             digest = None if found is None else found.hash
         else:
-            digest = hash_file(file, before.fingerprint.size)
+            digest = hash_file(file, size)
         after = file.stat()
     return after, digest if before.fingerprint == after.fingerprint else None, False, found
 

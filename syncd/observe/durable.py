@@ -9,7 +9,7 @@ symlinks and directories, and of what is gone, which would be there again.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 from syncd.model.errors import Outdated, RootGone, SyncdError
 from syncd.model.job import KnownEntry, LookJob
@@ -18,6 +18,8 @@ from syncd.model.observation import Seen, Unhashed, UnitFault, UnitLooked
 from syncd.model.path import shown
 from syncd.ports import Dir, Durable, LocalFs
 
+MANY = 16
+"""Files and directories from which on the whole file system is made durable at once, where it can be."""
 AT_ONCE = 200
 """Directories and files open at once while they are made durable."""
 CANNOT = "it was read, but cannot be made durable on this disk just now"
@@ -31,6 +33,10 @@ def made_durable(fs: LocalFs, job: LookJob, units: tuple[UnitLooked, ...]) -> tu
     directory whose names are not durable as not looked at."""
     failed: set[_Item] = set()
     items = _items(job, units)
+    first = list(islice(items, MANY))
+    if len(first) == MANY and _everything(fs):
+        return units
+    items = chain(first, items)
     while some := list(islice(items, AT_ONCE)):
         if not _all_durable(fs, units, some):
             # One that cannot be, or has another name by now, must not hold up the others.
@@ -38,6 +44,16 @@ def made_durable(fs: LocalFs, job: LookJob, units: tuple[UnitLooked, ...]) -> tu
     if not failed:
         return units
     return tuple(_without(unit, number, failed) for number, unit in enumerate(units))
+
+
+def _everything(fs: LocalFs) -> bool:
+    """Make the whole file system durable. What was read is that as well, whatever its name leads to by now."""
+    try:
+        return fs.make_all_durable()
+    except RootGone:
+        raise
+    except (OSError, SyncdError):
+        return False  # one by one, so that what cannot be made durable holds up nothing else
 
 
 def _items(job: LookJob, units: Sequence[UnitLooked]) -> Iterator[_Item]:

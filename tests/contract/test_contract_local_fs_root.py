@@ -22,6 +22,12 @@ def test_p4_make_durable(fs: LocalFs, root: Dir, person: Person, count: int) -> 
         file.close()  # twice does no harm
 
 
+def test_p4_make_all_durable_asks_for_nothing_that_is_open(fs: LocalFs, root: Dir, person: Person) -> None:
+    person.write("f", b"content")
+    assert fs.make_all_durable() in (True, False)
+    assert content(root, "f") == b"content"
+
+
 @pytest.mark.parametrize("count", [2, 40], ids=["few", "many"])
 def test_p5_what_was_finished_becomes_durable_with_its_directory(fs: LocalFs, root: Dir, count: int) -> None:
     files = [root.create(f"f{number}") for number in range(count)]

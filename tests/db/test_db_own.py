@@ -136,6 +136,8 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(
         for tree, parent, name in product((Tree.REMOTE, Tree.LOCAL), (ROOT, *before), NAMES):
             assert db.nodes.at(tree, parent, name) == fresh.at(tree, parent, name)
             assert db.nodes.at_folded(tree, parent, name) == fresh.at_folded(tree, parent, name)
+        for kind in Kind:
+            assert db.nodes.vanished_with_hash(kind, b"h" * 32) == fresh.vanished_with_hash(kind, b"h" * 32)
         for tree, key in product(Tree, (*before, *keys)):
             assert db.nodes.path(tree, key) == fresh.path(tree, key)
 

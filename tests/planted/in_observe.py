@@ -172,4 +172,22 @@ BUGS: Final = (
         "or look.pairs.sidecars else digest",
         ("tests/observe/test_observe_sameness.py",),
     ),
+    Bug(
+        "many files are durable without anybody's doing",
+        "Where many files are news, the file system is taken to be durable as it is.",
+        "P4",
+        "syncd/observe/durable.py",
+        "        return fs.make_all_durable()\n",
+        "        return True\n",
+        ("tests/sim/test_sim_engine.py", "-k", "in_sync_is_durable"),
+    ),
+    Bug(
+        "new files are compared with nothing that vanished",
+        "Whether anything has vanished is asked once, and never again.",
+        "P2",
+        "syncd/db/own.py",
+        "        if isinstance(state, Absent):\n            self._any_vanished = None\n",
+        "",
+        ("tests/db/test_db_own.py",),
+    ),
 )

@@ -258,7 +258,7 @@ class SweepPlay(Play):
                 return False
         elif name.rpartition(".")[2] in READING:
             return False
-        elif name.rpartition(".")[2] in ("sync", "make_durable"):
+        elif name.rpartition(".")[2] in ("sync", "make_durable", "make_all_durable"):
             self._syncs[victim] += 1
         counted = self.counted
         counted.points[victim] += 1

@@ -183,11 +183,16 @@ class SimFs(SimProcess):
     @call
     def make_durable(self, opened: Sequence[Durable]) -> None:
         if len(opened) >= _MANY:
-            root = self._open_proven()
-            root.volume.sync_all()
+            self._open_proven().volume.sync_all()
             return
         for each in opened:
             each.sync()
+
+    @full_disk_is_no_space("making files durable")
+    @call
+    def make_all_durable(self) -> bool:
+        self._open_proven().volume.sync_all()
+        return True
 
     @call
     def free_bytes(self) -> int:

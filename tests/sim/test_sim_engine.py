@@ -15,6 +15,7 @@ from syncd.db.connection import Database
 from syncd.hub.core import Hub
 from syncd.hub.sqlite_store import DATABASE, SqliteStore
 from syncd.model.errors import SyncdError
+from syncd.observe.durable import MANY
 from syncd.ports import Databases
 from tests.engine.world import Device, Luck, Time, Wire, World
 from tests.sim.blobs import SimBlobs
@@ -215,8 +216,16 @@ def copied_to_both_sides(here: SimDevice, there: SimDevice) -> None:
         device.person.write("both/file", b"the same")
 
 
+def many_made_on_both_sides(here: SimDevice, there: SimDevice) -> None:
+    for device in (there, here):
+        for number in range(MANY + 4):
+            device.person.write(f"both {number}", b"the same")
+
+
 @pytest.mark.parametrize("policy", Policy)
-@pytest.mark.parametrize("deed", [put_back, saved_as_it_was, made_on_both_sides, copied_to_both_sides])
+@pytest.mark.parametrize(
+    "deed", [put_back, saved_as_it_was, made_on_both_sides, copied_to_both_sides, many_made_on_both_sides]
+)
 def test_p4_what_is_found_to_be_in_sync_is_durable_before_that_is_said(
     world: SimWorld, deed: Callable[[SimDevice, SimDevice], None], policy: Policy
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_person_may_act_in_the_middle_of_any_call() -> None:
         pytest.param(lambda f, d: d.mkdir("x"), errno.EDQUOT, NoSpace, id="mkdir over quota"),
         pytest.param(lambda f, d: d.symlink("x", b"y"), errno.ENOSPC, NoSpace, id="symlink on a full disk"),
         pytest.param(lambda f, d: f.make_durable([]), errno.ENOSPC, NoSpace, id="make_durable on a full disk"),
+        pytest.param(lambda f, d: f.make_all_durable(), errno.ENOSPC, NoSpace, id="make_all_durable on a full disk"),
         pytest.param(lambda f, d: f.prove(), errno.EIO, RootGone, id="prove on a bad disk"),
         pytest.param(lambda f, d: f.prove(), errno.ENOMEM, OSError, id="prove without memory"),
     ],

@@ -88,7 +88,8 @@ def test_room_may_turn_out_to_be_missing_only_at_the_sync() -> None:
     with world.fs.open_dir(()) as root, root.create("a") as file:
         file.write(b"x" * 5000)
         file.finish(MTIME, 0o644)
-        for sync in (file.sync, lambda: world.fs.make_durable([file]), lambda: world.fs.make_durable([file] * 20)):
+        ways = (file.sync, lambda: world.fs.make_durable([file]), lambda: world.fs.make_durable([file] * 20))
+        for sync in (*ways, world.fs.make_all_durable):
             with pytest.raises(NoSpace):
                 sync()
         root.sync()
