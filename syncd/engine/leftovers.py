@@ -9,7 +9,7 @@ from dataclasses import replace
 from syncd.db.nodes import Nodes
 from syncd.model.node import Absent, Node, Place, Present, Reason, Tree, Unknown, place_of
 
-WHY = "only ignored content is left in it"
+WHY = "only what is never synced is left in it"
 
 
 def is_leftover(node: Node) -> bool:

@@ -235,12 +235,12 @@ class Settler:
         self.desk.db.nodes.set_synced(key, displaced_by_swap(partner, place))
 
     def _leftover(self, queued: QueuedOp) -> None:
-        """The directory holds only ignored content here: it stays, unsynced, until something else appears in it."""
+        """The directory holds only what is never synced: it stays, unsynced, until something else appears in it."""
         op = queued.op
         node = self.desk.db.nodes.node(op.node)
         if node is not None and isinstance(node.local, Present):
             leave(self.desk.db.nodes, node, node.local.place)
-        self._tell(queued, "kept", "it holds only ignored content")
+        self._tell(queued, "kept", "it holds only what is never synced")
         self.desk.db.queue.finish(queued.id)
 
     # --- not done ------------------------------------------------------------------------------------------------

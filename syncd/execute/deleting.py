@@ -13,7 +13,7 @@ from syncd.model.errors import Outdated
 from syncd.model.job import Assignment
 from syncd.model.node import Kind
 from syncd.model.observation import Displaced, Ending, OpResult
-from syncd.model.path import RelPath, shown
+from syncd.model.path import RelPath, name_fault, shown
 from syncd.ports import Dir, ReadFile, Stat
 
 
@@ -103,7 +103,7 @@ class Removing(Change):
         with parent.child(name) as directory:
             rest = [child for child in directory.names() if not self.tools.litter(child)]
             if rest:
-                if not all(self._ignored(directory, child, (*path, child)) for child in rest):
+                if not all(self._stays(directory, child, (*path, child)) for child in rest):
                     raise Outdated(f"{shown(name)} is not empty; looking again")
                 self._leftover = True
                 return
@@ -116,16 +116,19 @@ class Removing(Change):
         return self.done(None)
 
     def leftover(self) -> OpResult | None:
-        """Return the result when the directory stays for its ignored content."""
+        """Return the result when the directory stays for what is never synced in it."""
         if not self._leftover:
             return None
-        return OpResult(self.assignment.op_id, Ending.LEFTOVER, error="it holds only ignored content")
+        return OpResult(self.assignment.op_id, Ending.LEFTOVER, error="it holds only what is never synced")
 
-    def _ignored(self, parent: Dir, name: str, path: RelPath) -> bool:
-        """Return whether *name* is ignored, or a directory in which everything is."""
+    def _stays(self, parent: Dir, name: str, path: RelPath) -> bool:
+        """Return whether *name* is never synced (ignored, a pipe, a name that cannot travel), or a directory in which
+        everything is: no look will ever free the directory of it."""
         stat: Stat | None = parent.stat(name)
         if stat is None:
             return True  # gone since the listing
+        if stat.kind is None or name_fault(name) is not None:
+            return True
         is_directory = stat.kind is Kind.DIRECTORY
         if self.tools.ignored(path, is_directory):
             return True
@@ -134,7 +137,7 @@ class Removing(Change):
         with parent.child(name) as directory:
             names = directory.names()
             return bool(names) and all(
-                self.tools.litter(child) or self._ignored(directory, child, (*path, child)) for child in names
+                self.tools.litter(child) or self._stays(directory, child, (*path, child)) for child in names
             )
 
     def _clean(self, dirs: Dirs, directory: Dir, litter: list[str]) -> None:

@@ -2,6 +2,7 @@
 a twin: what is left of them comes to rest (P2, P3), and stands in nobody's way.
 """
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -206,6 +207,42 @@ def test_p2_p12_what_is_left_over_is_shown_and_goes_once_nothing_is_in_it(
         ann.wait()
     assert not below(ann, "d")
     assert not shown(ann)
+    world.settle()
+
+
+def pipe(device: Device) -> Callable[[], None]:
+    os.mkfifo(device.path("d/e/a.pipe"))
+    return device.path("d/e/a.pipe").unlink
+
+
+def no_name(device: Device) -> Callable[[], None]:
+    """Make a file whose name cannot travel."""
+    name = os.fsencode(device.path("d/e")) + b"/\xff"
+    os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
+    return lambda: os.unlink(name)
+
+
+@pytest.mark.parametrize("make", [pipe, no_name])
+def test_p2_a_folder_that_was_deleted_stays_for_what_can_never_be_synced(
+    make_world: Make, make: Callable[[Device], Callable[[], None]]
+) -> None:
+    """It was not empty, so it was looked at again, and was not empty, for ever."""
+    world = tied(make_world, "ann", "bob")
+    ann, bob = world.devices
+    remove = make(ann)
+    ann.wait()
+    for name in ("d/x", "d/e/y"):
+        bob.remove(name)
+    bob.path("d/e").rmdir()
+    bob.path("d").rmdir()
+    bob.wait()
+    ann.wait()
+    assert kept(ann) == 2
+    assert not ann.db.queue.in_state(None, 5)
+    remove()
+    looks(ann)
+    ann.wait()
+    assert not below(ann, "d")
     world.settle()
 
 
