@@ -313,10 +313,10 @@ class Play(World):
 
 
 def kept(device: SimDevice) -> frozenset[str]:
-    """Return the folders that stay on *device*, as it knows, for the ignored content that is in them; not what else
-    is in them."""
+    """Return the folders that stay on *device*, as it knows, for what is never synced in them; not what else is in
+    them."""
     nodes, tree = device.db.nodes, device.tree()
-    ignored = [path for path in device.person.snapshot() if path not in tree]
+    ignored = [path for path, what in device.person.snapshot().items() if path not in tree or what[0] == "fifo"]
     left = [device.engine.desk.local_path(key) for key in nodes.unknown(Tree.LOCAL, Reason.LEFTOVER, 0, 1000)]
     folders = ["/".join(path) for path in left if path is not None]
     return frozenset(folder for folder in folders if any(path.startswith(f"{folder}/") for path in ignored))
