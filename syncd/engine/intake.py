@@ -31,6 +31,8 @@ from syncd.observe.durable import CANNOT
 
 ORPHANS_A_STEP = 300
 ROWS_A_STEP = 500
+PLANNED_A_STEP = 100
+"""Rows that are planned in a step, at the least."""
 DIRECTORIES_AT_ONCE = 100
 HELD_SHOWN = 20
 """Names shown of a directory of which nothing can be said yet."""
@@ -50,6 +52,8 @@ class LocalIntake:
 
     taking: deque[Iterator[None]] = field(default_factory=deque)  # looks that are to be taken in, the oldest first
     begun: bool = False  # the oldest is taken in half
+    told: int = 0  # turns that the last one took
+    patience: int = 0  # steps for which the next one still waits for what that told to be planned
     rows_left: int = ROWS_A_STEP
     usable: dict[int, bool] = field(default_factory=dict)  # per unit, in this step
 
@@ -65,6 +69,7 @@ class LocalIntake:
     def go_on(self) -> None:
         """Begin a step: go on with the looks that were larger than the last one had room for."""
         self.rows_left = ROWS_A_STEP
+        self.patience = max(0, self.patience - 1)
         self.usable.clear()
         self.identity.coming = None
         self._take_rows()
@@ -81,15 +86,18 @@ class LocalIntake:
 
     def _take_rows(self) -> None:
         """Take looks in. What one told is planned, and on its way, before the next is begun: what that may tell is no
-        more known than if it were still being looked at."""
+        more known than if it were still being looked at. But something may be planned again and again until the next
+        look tells more: none waits for longer than planning takes."""
         while self.taking and self.rows_left > 0 and self.desk.room:
-            if not self.begun and not self.rows.orphaned and not self.planned():
+            if not self.begun and self.patience and not self.rows.orphaned and not self.planned():
                 return
+            self.told = self.told + 1 if self.begun else 1
             self.begun = True
             self.rows_left -= 1
             if next(self.taking[0], self) is self:
                 self.taking.popleft()
                 self.begun = False
+                self.patience = 2 + self.told // PLANNED_A_STEP
 
     def _rows(self, looked: Looked) -> Iterator[None]:
         """Take one look in, row by row: absences first, then directories, then files, so that a move is seen as one."""

@@ -209,6 +209,21 @@ def test_p7_half_of_a_look_is_never_planned(make_world: Make) -> None:
     ann.wait()
 
 
+def test_p2_looks_do_not_wait_for_ever_for_what_is_never_planned_to_its_end(make_world: Make) -> None:
+    """An op could not be handed out before the next look told of its folder; it was planned again at each step, and the
+    look waited for that (seed 7006299)."""
+    world = make_world("ann", "bob")
+    ann, bob = world.devices
+    ann.engine.intake.planned = lambda: False
+    for number in range(30):
+        ann.write(f"{number}/file", f"content {number}")
+    world.settle()
+    ann.remove("3")
+    ann.write("4/file", "edited")
+    world.settle()
+    assert bob.tree() == ann.tree()
+
+
 def test_p7_nothing_is_uploaded_before_the_first_listing_is_over(
     make_world: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -481,4 +481,13 @@ BUGS: Final = (
         "",
         UNCHANGED,
     ),
+    Bug(
+        "a look waits until all is planned",
+        "What a look told is planned to its end before the next is taken in, whatever that may take.",
+        "P2",
+        "syncd/engine/intake.py",
+        "            if not self.begun and self.patience and not self.rows.orphaned and not self.planned():",
+        "            if not self.begun and not self.rows.orphaned and not self.planned():",
+        ("tests/engine/test_engine_absences.py", "-k", "never_planned"),
+    ),
 )
