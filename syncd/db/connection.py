@@ -135,6 +135,11 @@ class Database:
                 _mark_suspect(self._path)
                 raise
 
+    def rest(self) -> None:
+        """Nothing is to be done for now: keep nothing of what was read."""
+        self.nodes.rest()
+        self.queue.forget()
+
     def close(self) -> None:
         """Close the file; after this it needs no recovery.
 

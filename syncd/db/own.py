@@ -286,13 +286,17 @@ class OwnNodes(Nodes):
 
     def forget(self) -> None:
         """Read rows, and who has a name, again when somebody asks."""
+        self.rest()
+        self._any_vanished = None
+        self.written_in(None)
+
+    def rest(self) -> None:
+        """Nothing is to be done for now: give the memory back."""
         self._rows.clear()
         self._keys_of.clear()
         self._here.forget()
         self._there.forget()
         self._forget_paths()
-        self._any_vanished = None
-        self.written_in(None)
 
     # --- what is kept
 

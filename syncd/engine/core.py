@@ -167,7 +167,10 @@ class Engine:
         self.reporter.refresh(self._unproven, self.recovery.first, self.planning.allowed, at_once=told)
         self.asks.answer()
         self.desk.forget_ended()
-        return self._deadline(pull_due, tried)
+        due = self._deadline(pull_due, tried)
+        if self.desk.waits and (due is None or due > self.desk.clock.monotonic()):
+            self.desk.db.rest()
+        return due
 
     def _work(self) -> float | None:
         """Do what one transaction has room for; returns when the next pull is due."""

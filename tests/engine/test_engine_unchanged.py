@@ -49,6 +49,15 @@ def test_a_walk_over_what_was_compared_reads_no_rows(world: World, monkeypatch: 
     assert all(unit.digest is not None and not unit.known for unit in units)
 
 
+def test_at_rest_no_rows_are_kept_but_what_was_compared_is(world: World) -> None:
+    ann = world.devices[0]
+    ann.wait()
+    while ann.one():
+        pass
+    assert not ann.db.nodes._rows
+    assert len(ann.engine.looks.unchanged.compared) == 3
+
+
 def keep_times(device: Device) -> None:
     """Edit a file so that only its ctime tells."""
     path = device.path("folder/c")
