@@ -73,6 +73,11 @@ class Stat(msgspec.Struct, frozen=True, gc=False):
     mode: int
     links: int
 
+    @property
+    def executable(self) -> bool:
+        """Whether its owner may execute it."""
+        return bool(self.mode & 0o100)
+
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One name of a directory listing; *stat* is None when it vanished meanwhile or could not be read."""

@@ -55,7 +55,7 @@ _VANISHED: Final = (
 )
 _KNOWN: Final = (
     "SELECT l_name, kind, l_presence, l_dev, l_ino, l_fp_mtime, l_fp_ctime, l_fp_size, l_racy,"
-    " iif(l_hash_alg = ?, l_hash, NULL) FROM node WHERE l_parent = ?"
+    " iif(l_hash_alg = ?, l_hash, NULL), l_executable FROM node WHERE l_parent = ?"
 )
 _DISAGREEING: Final = (
     "SELECT id FROM node INDEXED BY node_disagreeing WHERE disagrees = 1 AND id > ? ORDER BY id LIMIT ?"
@@ -378,10 +378,11 @@ class Nodes(Structure):
 def _known_entry(row: Columns) -> "KnownEntry":
     from syncd.model.job import KnownEntry  # only the daemon looks: `syncd status` has 150 ms, and need not import jobs
 
-    name, kind_text, presence, dev, ino, mtime, ctime, size, racy, content = row
+    name, kind_text, presence, dev, ino, mtime, ctime, size, racy, content, executable = row
     kind = kind_from(kind_text)
     fingerprint = None
     if presence == "present" and ino is not None:
         fingerprint = fingerprint_from(dev, ino, mtime, ctime, size)
     hashed = content is not None or kind is Kind.DIRECTORY
-    return KnownEntry(str(name), kind, fingerprint, racy == 1, hashed, content)  # type: ignore[arg-type]
+    marked = executable == 1 if kind is Kind.FILE and fingerprint is not None else None
+    return KnownEntry(str(name), kind, fingerprint, racy == 1, hashed, content, marked)  # type: ignore[arg-type]

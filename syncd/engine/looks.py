@@ -4,7 +4,7 @@ about nodes (intake does)."""
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from syncd.db.codec import HASH_ALG
 from syncd.db.runs import RunKind, RunStatus
@@ -310,7 +310,10 @@ class Looks:
         if digest is not None:
             return LookUnit(key, path, None, (), digest)
         mark = self.unchanged.ask(key) if names is None else 0
-        return LookUnit(key, path, names, self.desk.db.nodes.known(key, names), mark=mark)
+        known = self.desk.db.nodes.known(key, names)
+        if not self.desk.facts.traits.executable_bit:  # what the file system shows is made up
+            known = tuple(replace(entry, executable=None) for entry in known)
+        return LookUnit(key, path, names, known, mark=mark)
 
     # --- coming back ---------------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ class Lane(StrEnum):
 class KnownEntry:
     """What L says of one name, for the fast path: an equal fingerprint that is not racy needs no read.
 
-    *hash* is needed by deep looks only: another hash under an unchanged fingerprint is damage, not an edit."""
+    *hash* is needed by deep looks only: another hash under an unchanged fingerprint is damage, not an edit.
+    *executable* None: no matter here. A chmod in the tick of a look, or of an op of ours, moves nothing else."""
 
     name: str
     kind: Kind
@@ -30,6 +31,7 @@ class KnownEntry:
     racy: bool
     hashed: bool
     hash: bytes | None = None
+    executable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,4 +35,5 @@ def is_racy(fingerprint: Fingerprint, read_ns: int, tick_ns: int) -> bool:
 
 def is_unchanged(known: KnownEntry, stat: Stat) -> bool:
     """Return whether what is *known* still holds without reading (the fast path)."""
-    return known.fingerprint == stat.fingerprint and known.kind is stat.kind and known.hashed and not known.racy
+    same = known.fingerprint == stat.fingerprint and known.kind is stat.kind
+    return same and known.hashed and not known.racy and known.executable in (None, stat.executable)

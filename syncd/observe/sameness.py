@@ -25,7 +25,8 @@ def digest_of(dev: int, ino: int, entries: Sequence[Entry]) -> bytes | None:
             if stat is None:
                 return None
             here = stat.fingerprint
-            add(_HEAD(_KINDS[stat.kind], len(name), here.dev, here.ino))
+            marked = 8 if stat.executable and stat.kind is Kind.FILE else 0
+            add(_HEAD(_KINDS[stat.kind] + marked, len(name), here.dev, here.ino))
             add(name)
             if stat.kind is not Kind.DIRECTORY:
                 add(_PRINT(here.dev, here.ino, here.mtime_ns, here.ctime_ns, here.size))

@@ -308,10 +308,10 @@ class _UnitLook:
         cuts = None if self.deep else self.cuts  # a deep look is there to read
         what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots, cuts)
         if isinstance(what, Seen) and before is not None and _still(before, what):
-            if what.hash == before.hash:  # a deep look that found all well
-                return
+            if what.hash == before.hash and before.executable in (None, what.executable):
+                return  # a deep look that found all well
             # Not an edit: an edit moves ctime. The disk gave back something else than was put there.
-            what = replace(what, corrupt=before.hash is not None)
+            what = replace(what, corrupt=before.hash is not None and what.hash != before.hash)
         self.found.add(what)
 
 

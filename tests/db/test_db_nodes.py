@@ -152,7 +152,7 @@ def test_known_gives_no_fingerprint_for_what_is_unknown(db: Database) -> None:
     db.nodes.insert(Kind.FILE, local=Unknown(Reason.UNREADABLE, Place(ROOT, "a")), fingerprint=PRINT)
     db.nodes.insert(Kind.DIRECTORY, local=Present(Place(ROOT, "d")), fingerprint=PRINT)
     a = KnownEntry("a", Kind.FILE, None, False, False)
-    b = KnownEntry("b", Kind.FILE, PRINT, True, True, HASH)
+    b = KnownEntry("b", Kind.FILE, PRINT, True, True, HASH, executable=False)
     d = KnownEntry("d", Kind.DIRECTORY, PRINT, False, True)
     assert db.nodes.known(ROOT) == (a, b, d)
     assert db.nodes.known(ROOT, ["d", "a", "zz", "d", "\udc80"]) == (a, d)
@@ -161,7 +161,7 @@ def test_known_gives_no_fingerprint_for_what_is_unknown(db: Database) -> None:
 def test_a_hash_of_an_older_algorithm_counts_as_not_hashed(db: Database) -> None:
     key = db.nodes.insert(Kind.FILE, local=Present(HERE, HASH), fingerprint=PRINT)
     db._connection.execute("UPDATE node SET l_hash_alg = 0 WHERE id = ?", (key,))
-    assert db.nodes.known(ROOT) == (KnownEntry(HERE.name, Kind.FILE, PRINT, False, False),)
+    assert db.nodes.known(ROOT) == (KnownEntry(HERE.name, Kind.FILE, PRINT, False, False, executable=False),)
 
 
 # --- work -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """One value for a whole listing: it is another one as soon as anything in the listing is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -95,3 +96,21 @@ def test_a_listing_that_is_the_same_leads_to_the_same_folders(root, look, make: 
     same = look(digest=again.digest)
     assert same.directories == again.directories == first.directories
     assert (same.dev, same.ino, same.whole, same.empty) == (again.dev, again.ino, again.whole, again.empty)
+
+
+def test_p2_a_chmod_that_moved_nothing_else_is_seen(root, look) -> None:
+    """It came in the tick of a download: no look found it, and the next download waited for ever (seed 9001295)."""
+    path = root / "a"
+    path.write_text("content")
+    path.chmod(0o755)
+    (seen,) = look().seen
+    assert seen.executable
+    (known,) = known_of(look())
+    for executable, found in ((False, 1), (True, 0), (None, 0)):
+        unit = look(known=[replace(known, executable=executable)])
+        assert [(each.executable, each.corrupt) for each in unit.seen] == [(True, False)] * found
+        deep = look(known=[replace(known, executable=executable)], deep=True)
+        assert [(each.executable, each.corrupt) for each in deep.seen] == [(True, False)] * found
+    stat = FILE.stat
+    assert stat is not None
+    assert digest_of(1, 2, [FILE]) != digest_of(1, 2, [Entry("a", msgspec.structs.replace(stat, mode=0o100755))])

@@ -105,7 +105,7 @@ BUGS: Final = (
         "Other content under an unchanged fingerprint is uploaded like an edit.",
         "P1",
         "syncd/observe/scan.py",
-        "            what = replace(what, corrupt=before.hash is not None)",
+        "            what = replace(what, corrupt=before.hash is not None and what.hash != before.hash)",
         "            pass",
         observe("test_a_deep_look_tells_damage_from_an_edit"),
     ),
@@ -189,5 +189,14 @@ BUGS: Final = (
         "        if isinstance(state, Absent):\n            self._any_vanished = None\n",
         "",
         ("tests/db/test_db_own.py",),
+    ),
+    Bug(
+        "a chmod that moved nothing else is no change",
+        "Only the fingerprint counts: an executable bit that was given in the tick of a download stays unseen.",
+        "P2",
+        "syncd/observe/fingerprint.py",
+        " and known.executable in (None, stat.executable)",
+        "",
+        ("tests/observe/test_observe_sameness.py",),
     ),
 )
