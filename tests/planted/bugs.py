@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from tests.planted import in_adapters, in_db, in_engine, in_execute, in_findings, in_hub, in_observe, in_plan, in_plays
+from tests.planted import (
+    in_adapters,
+    in_db,
+    in_engine,
+    in_execute,
+    in_findings,
+    in_hub,
+    in_looks,
+    in_observe,
+    in_plan,
+    in_plays,
+)
 from tests.planted.bug import Bug
 
 BUGS: Final[tuple[Bug, ...]] = (
@@ -11,6 +22,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     *in_execute.BUGS,
     *in_adapters.BUGS,
     *in_engine.BUGS,
+    *in_looks.BUGS,
     *in_findings.BUGS,
     *in_plays.BUGS,
     *in_db.BUGS,

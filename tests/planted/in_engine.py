@@ -1,4 +1,4 @@
-"""Bugs planted into the control thread (``syncd/engine``)."""
+"""Bugs planted into the rest of the control thread (``syncd/engine``); its looks are in ``in_looks``."""
 
 from typing import Final
 
@@ -6,27 +6,11 @@ from tests.planted.bug import Bug
 
 TWO: Final = ("tests/engine/test_engine_two_devices.py",)
 GUARD: Final = ("tests/engine/test_engine_guard.py",)
-REPLIES: Final = ("tests/engine/test_engine_lost_replies.py",)
 UPKEEP: Final = ("tests/engine/test_engine_upkeep.py",)
 FRESH: Final = ("tests/engine/test_engine_freshness.py",)
-UNCHANGED: Final = ("tests/engine/test_engine_unchanged.py",)
 RECORDED: Final = ("tests/engine/test_engine_recorded_first.py",)
 
 BUGS: Final = (
-    Bug(
-        "S is advanced early",
-        "S is moved when the op is handed out: the result will say the same.",
-        "P4",
-        "syncd/engine/dispatch.py",
-        "                self._mark_running(assignment)\n",
-        """                self._mark_running(assignment)
-                if assignment.op.type is OpType.DOWNLOAD and (node := self.desk.db.nodes.node(assignment.op.node)):
-                    from syncd.engine.carry import after_local_op
-
-                    self.desk.db.nodes.set_synced(node.id, after_local_op(node, assignment.op))
-""",
-        ("tests/sim/test_sim_sweeps.py", "-k", "killed_at_each_point"),
-    ),
     Bug(
         "S is what the remote has by now",
         "A commit's answer becomes S as a whole, with fields the op did not carry.",
@@ -35,24 +19,6 @@ BUGS: Final = (
         "    if is_create(op) or isinstance(synced, Absent):\n        return remote",
         "    if True:\n        return remote",
         ("tests/engine/test_engine_carry.py",),
-    ),
-    Bug(
-        "a late observation is accepted",
-        "A look that began before an op's result is taken in after it.",
-        "P6",
-        "syncd/engine/desk.py",
-        "            if self.ended.get(key, 0) > began or (key in self.running and key not in self.harmless):",
-        "            if key in self.running and key not in self.harmless:",
-        FRESH,
-    ),
-    Bug(
-        "an ancestor's op is not asked about",
-        "Only an op on the node itself makes a look stale, not one on a folder above it.",
-        "P6",
-        "syncd/engine/desk.py",
-        "            key = place.parent\n        return True",
-        "            return False\n        return True",
-        FRESH,
     ),
     Bug(
         "R moves backwards",
@@ -83,15 +49,6 @@ BUGS: Final = (
         ("tests/engine/test_engine_absences.py", "-k", "a_page_of_a_listing"),
     ),
     Bug(
-        "absence before the look is taken in",
-        "Nodes are planned while a large look is only half written.",
-        "P7",
-        "syncd/engine/intake.py",
-        "        return self.rows.orphaned or self.begun",
-        "        return self.rows.orphaned",
-        ("tests/engine/test_engine_absences.py", "-k", "half_of_a_look"),
-    ),
-    Bug(
         "deletes go while a walk runs",
         "A remote delete is sent although a walk could still find where the file moved to.",
         "P7",
@@ -110,15 +67,6 @@ BUGS: Final = (
         ("tests/engine/test_engine_absences.py", "-k", "rests_until"),
     ),
     Bug(
-        "a locked folder is a deleted folder",
-        "What lies below a folder that cannot be listed is marked as gone.",
-        "P7",
-        "syncd/engine/intake.py",
-        "        if unit.fault is UnitFault.UNREADABLE:\n            # A locked",
-        "        if unit.fault is UnitFault.UNREADABLE:\n            self.rows.vanish(node)\n            # A locked",
-        ("tests/engine/test_engine_absences.py", "-k", "cannot_be_listed"),
-    ),
-    Bug(
         "ignore rules do not hold for deletes",
         "Ignore rules hold for what is new: what was in sync is deleted with the rest.",
         "P7",
@@ -129,17 +77,6 @@ BUGS: Final = (
         ("tests/engine/test_engine_ignored_later.py",),
     ),
     Bug(
-        "S is dropped for what is ignored",
-        "An ignored node is not synced, so its S is emptied.",
-        "P1",
-        "syncd/engine/local_rows.py",
-        "        state = Unknown(reason, place, detail)\n        if node.local != state:\n",
-        "        state = Unknown(reason, place, detail)\n        if node.local != state:\n"
-        "            if reason is Reason.IGNORED:\n"
-        "                self.desk.db.nodes.set_synced(node.id, Absent())\n",
-        ("tests/engine/test_engine_ignored_later.py",),
-    ),
-    Bug(
         "an idempotency key is reused",
         "A node has one op at a time, so its number makes the key.",
         "P4",
@@ -147,15 +84,6 @@ BUGS: Final = (
         "        key = self.desk.chance.id(now)\n        self.desk.db.queue.put",
         '        key = b"%016d" % op.node\n        self.desk.db.queue.put',
         ("tests/engine/test_engine_two_devices.py", "-k", "test_p2_an_edit_travels"),
-    ),
-    Bug(
-        "the key is minted when it is sent",
-        "Each attempt gets a fresh key, which nobody stored.",
-        "P4",
-        "syncd/engine/dispatch.py",
-        "            queued.id,\n            queued.key,\n",
-        "            queued.id,\n            self.desk.chance.token(16),\n",
-        ("tests/engine/test_engine_lost_replies.py", "-k", "lost_reply_makes_no_conflict and again"),
     ),
     Bug(
         "a conflicted name is chosen anew each time",
@@ -175,19 +103,6 @@ BUGS: Final = (
         "            and not self._taken(live.op.place, op.node)\n",
         "            and replace(op, place=live.op.place) == live.op\n",
         ("tests/engine/test_engine_fixed_names.py",),
-    ),
-    Bug(
-        "the guard is dropped",
-        "Ops leave before the guard has seen the whole of a mass change.",
-        "P8",
-        "syncd/engine/dispatch.py",
-        "        if not judged:\n            chosen = [q for q in chosen if not q.op.destructive]\n",
-        "",
-        (
-            "tests/engine/test_engine_guard.py",
-            "-k",
-            "test_p8_a_mass_overwrite_arriving_in_many_pages_is_held_before_any_of_it",
-        ),
     ),
     Bug(
         "the guard never holds",
@@ -338,15 +253,6 @@ BUGS: Final = (
         RECORDED,
     ),
     Bug(
-        "a job runs ahead of its record",
-        "A job is handed out at once, before the transaction that recorded it is committed.",
-        "P4",
-        "syncd/engine/desk.py",
-        "        self.outbox.append(job)",
-        "        self.workers.submit(job)",
-        RECORDED,
-    ),
-    Bug(
         "a person's word is not durable",
         "A decision is answered before it is on the disk.",
         "P9",
@@ -378,25 +284,6 @@ BUGS: Final = (
         ("tests/engine/test_engine_patience.py",),
     ),
     Bug(
-        "a move is a delete and a create",
-        "The old place of a moved file is not looked at together with the new one.",
-        "P2",
-        "syncd/engine/identity.py",
-        "            if len(twins) == 1:\n                self.rows.put(twins[0], unit.directory, seen)\n"
-        "                return\n",
-        "",
-        ("tests/engine/test_engine_moves_by_hash.py",),
-    ),
-    Bug(
-        "two files of one content are one file",
-        "A vanished file with the same hash is the one that moved, however many there are.",
-        "P2",
-        "syncd/engine/identity.py",
-        "            if len(twins) == 1:",
-        "            if twins:",
-        ("tests/engine/test_engine_moves_by_hash.py",),
-    ),
-    Bug(
         "what an ignored name hides is brought here",
         "Ignore rules hold for what is here, not for what the remote has.",
         "P2",
@@ -419,24 +306,6 @@ BUGS: Final = (
         ),
     ),
     Bug(
-        "what is made at the remote makes looks late",
-        "An op at the remote alone counts as one that changed this disk: what is in a new folder is read again.",
-        "P3",
-        "syncd/engine/dispatch.py",
-        "            self.desk.harmless.add(op.node)",
-        "            pass",
-        FRESH,
-    ),
-    Bug(
-        "an upload is taken for harmless",
-        "No op at the remote can make a look late: what is older than the content that was sent is taken for an edit.",
-        "P6",
-        "syncd/engine/dispatch.py",
-        "        if op.type is OpType.REMOTE_MKDIR:\n",
-        "        if op.side is Side.REMOTE:\n",
-        FRESH,
-    ),
-    Bug(
         "new rules wait for what waits for them",
         "Nothing is sent before the remote's rules are here, not even of the file whose name they wait for.",
         "P2",
@@ -444,50 +313,5 @@ BUGS: Final = (
         "first = self.exclusion.in_the_way() if self.pulls.may_send and not ruled else None",
         "first = None",
         ("tests/engine/test_engine_ignored_later.py",),
-    ),
-    Bug(
-        "what was compared stays compared whatever is written",
-        "A directory is taken to be as L says although L was written since.",
-        "P2",
-        "syncd/engine/unchanged.py",
-        "            self.compared.pop(directory, None)\n            self.asked.pop(directory, None)\n",
-        "            pass\n",
-        UNCHANGED,
-    ),
-    Bug(
-        "any comparison counts, however old",
-        "A look that compared with what L said before counts for what it says now.",
-        "P2",
-        "syncd/engine/unchanged.py",
-        "if digest is not None and self.asked.get(directory) == mark:",
-        "if digest is not None:",
-        UNCHANGED,
-    ),
-    Bug(
-        "a deep walk believes the listing",
-        "A deep walk passes over what looks as it did: damage on the disk is never found.",
-        "P1",
-        "syncd/engine/looks.py",
-        "compared = None if deep else self.unchanged.compared.get(key)",
-        "compared = self.unchanged.compared.get(key)",
-        UNCHANGED,
-    ),
-    Bug(
-        "another listing is the end of a look",
-        "A directory whose listing differs is not compared name by name.",
-        "P2",
-        "syncd/engine/intake.py",
-        "            self.looks.compare(unit.directory, run)\n",
-        "",
-        UNCHANGED,
-    ),
-    Bug(
-        "a look waits until all is planned",
-        "What a look told is planned to its end before the next is taken in, whatever that may take.",
-        "P2",
-        "syncd/engine/intake.py",
-        "            if not self.begun and self.patience and not self.rows.orphaned and not self.planned():",
-        "            if not self.begun and not self.rows.orphaned and not self.planned():",
-        ("tests/engine/test_engine_absences.py", "-k", "never_planned"),
     ),
 )
