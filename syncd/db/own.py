@@ -245,7 +245,11 @@ class OwnNodes(Nodes):
 
     def _drop_op(self, key: NodeKey) -> None:
         self._dropping(key)
-        self.written_in(key)  # the row goes
+        self.written_in(key)  # the row goes, and with it its name
+        node = self.node(key)
+        place = None if node is None else place_of(node.local)
+        if place is not None:
+            self.written_in(place.parent)
         super()._drop_op(key)
 
     def path(self, tree: Tree, key: NodeKey) -> RelPath | None:

@@ -142,6 +142,24 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(
             assert db.nodes.path(tree, key) == fresh.path(tree, key)
 
 
+@pytest.mark.parametrize("rows", [own.KEPT, 2])
+@pytest.mark.parametrize("seed", range(12))
+def test_whoever_concludes_from_l_is_told_where_it_is_written(
+    db: Database, seed: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "KEPT", rows)
+    chance, fresh = random.Random(seed), Nodes(db._connection)
+    keys = [db.nodes.insert(Kind.DIRECTORY, local=there(name)) for name in "abcd"]
+    told: set[NodeKey | None] = set()
+    db.nodes.written_in = told.add
+    for _ in range(100):
+        before = {key: fresh.known(key) for key in (ROOT, *keys)}
+        told.clear()
+        write_something(db, keys, chance)
+        written = {key for key, known in before.items() if fresh.known(key) != known}
+        assert written <= told or None in told
+
+
 def test_a_path_that_runs_in_a_circle_is_none(db: Database) -> None:
     one = db.nodes.insert(Kind.DIRECTORY, local=Present(Place(ROOT, "one")))
     two = db.nodes.insert(Kind.DIRECTORY, local=Present(Place(one, "two")))
