@@ -7,7 +7,7 @@ Never reads a file: the text comes from the look.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from pathspec.patterns.gitignore import GitIgnorePatternError
@@ -23,6 +23,8 @@ MAX_RULES_BYTES: Final = 1 << 20
 
 _MAX_LINE: Final = 4096
 _SIEVES_KEPT: Final = 4096
+_LINES_KEPT: Final = 1024
+_MOST_TOLD: Final = 80  # letters of a line that makes no sense
 _STAR: Final = "[^/]*"  # what a star becomes
 _MOST_WILD: Final = 3
 """Stars, and double stars, in a pattern with ``**`` in the middle; each multiplies the time a name can take."""
@@ -245,24 +247,29 @@ def _parse(text: str) -> tuple[list[_Pattern], list[Fault]]:
         line = line.removesuffix("\r")
         if not line.strip() or line.startswith("#"):
             continue
-        if len(line) > _MAX_LINE:
-            faults.append(Fault(number, line[:80], f"is longer than {_MAX_LINE} characters"))
-            continue
-        try:
-            parsed = GitIgnoreSpecPattern(line)
-        except (GitIgnorePatternError, re.error, RecursionError, OverflowError):
-            faults.append(Fault(number, line, "is not a pattern"))
-            continue
-        if parsed.include is None or parsed.regex is None:
-            faults.append(Fault(number, line, "matches nothing"))
-            continue
-        pattern = _pattern(line, parsed.include, parsed.regex)
-        wild = line.count("**")
-        if not pattern.anywhere and pattern.depth is None and max(wild, line.count("*") - 2 * wild) > _MOST_WILD:
-            faults.append(Fault(number, line[:80], "has too many wildcards"))
-            continue
-        patterns.append(pattern)
+        parsed = _line(line) if len(line) <= _MAX_LINE else f"is longer than {_MAX_LINE} characters"
+        if isinstance(parsed, _Pattern):
+            patterns.append(parsed)
+        else:
+            faults.append(Fault(number, line[:_MOST_TOLD], parsed))
     return patterns, faults
+
+
+@lru_cache(maxsize=_LINES_KEPT)
+def _line(line: str) -> _Pattern | str:
+    """Return what one line means, or why it makes no sense. Compiling takes a millisecond, and the same lines are
+    read by whoever looks, by the watcher and by the engine."""
+    try:
+        parsed = GitIgnoreSpecPattern(line)
+    except (GitIgnorePatternError, re.error, RecursionError, OverflowError):
+        return "is not a pattern"
+    if parsed.include is None or parsed.regex is None:
+        return "matches nothing"
+    pattern = _pattern(line, parsed.include, parsed.regex)
+    wild = line.count("**")
+    if not pattern.anywhere and pattern.depth is None and max(wild, line.count("*") - 2 * wild) > _MOST_WILD:
+        return "has too many wildcards"
+    return pattern
 
 
 def _pattern(line: str, include: bool, regex: re.Pattern[str]) -> _Pattern:
