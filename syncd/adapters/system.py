@@ -1,5 +1,6 @@
 """The machine's clock and randomness behind the ports. The only place where syncd's engine meets either."""
 
+import ctypes
 import random
 import resource
 import secrets
@@ -8,6 +9,11 @@ from typing import Final
 
 MOST_DESCRIPTORS: Final = 16_384
 """Open files a process may have, if the system allows: far above what the pools can use."""
+
+
+_libc = ctypes.CDLL(None)
+_TRIM: Final = getattr(_libc, "malloc_trim", None)  # glibc
+_RELIEF: Final = getattr(_libc, "malloc_zone_pressure_relief", None)  # macOS
 
 
 class SystemClock:
@@ -40,6 +46,15 @@ class SystemChance:
     def between(self, low: float, high: float) -> float:
         """Return a number in [low, high)."""
         return low + (high - low) * self._random.random()
+
+
+def give_back_memory() -> None:
+    """Let the system have what this process freed: the allocators of C keep it for later, and what was free once in a
+    burst would count as used for days."""
+    if _TRIM is not None:
+        _TRIM(0)
+    elif _RELIEF is not None:
+        _RELIEF(None, 0)
 
 
 def raise_descriptor_limit() -> None:

@@ -239,12 +239,12 @@ class InotifyWatcher:
                 self._lost[path] = "something happened in it while it was moved"
 
     def _enter(self, parent: Spot, path: RelPath) -> None:
-        """Watch a new directory and all below, and hint every name in it: some may be older than the watch."""
+        """Watch a new directory and all below, and hint all that is in them: some may be older than the watch."""
         if not self._skip(path):
             self._walker.watch(self._tree, self._tree.child(parent, path[-1]), self._hint)
 
-    def _hint(self, directory: RelPath, name: str) -> None:
-        self._names[directory, name] = None
+    def _hint(self, directory: RelPath) -> None:
+        self._names[directory, ""] = None
         self._only_writes = False
         if len(self._names) >= NAMES_A_BATCH:
             self._flush()

@@ -17,7 +17,7 @@ from syncd.model.path import RESERVED, RelPath
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE))
 
-Hint = Callable[[RelPath, str], None]
+Hint = Callable[[RelPath], None]
 
 
 class Walker:
@@ -44,7 +44,7 @@ class Walker:
         return fd
 
     def watch(self, tree: WatchTree, top: Spot, hint: Hint | None) -> None:
-        """Watch *top* and everything below it; with *hint*, every name found is hinted."""
+        """Watch *top* and everything below it; with *hint*, every directory that is not empty is hinted."""
         stack = [top]
         while stack:
             spot = stack.pop()
@@ -75,16 +75,17 @@ class Walker:
             self._unwatched.setdefault(error.errno or errno.EIO, []).append(path)
 
     def _list(self, tree: WatchTree, spot: Spot, path: RelPath, fd: int, hint: Hint | None) -> list[Spot]:
-        found = []
+        found, empty = [], True
         with os.scandir(fd) as entries:
             for entry in entries:
                 name = entry.name
                 if not path and name == RESERVED:
                     continue
-                if hint is not None:
-                    hint(path, name)
+                empty = False
                 if entry.is_dir(follow_symlinks=False) and not self._skip((*path, name)):
                     found.append(tree.child(spot, name))
+        if hint is not None and not empty:
+            hint(path)
         return found
 
     def _failed(self, tree: WatchTree, spot: Spot, path: RelPath, error: OSError) -> None:

@@ -140,6 +140,12 @@ class Database:
         self.nodes.rest()
         self.queue.forget()
 
+    def give_back(self) -> None:
+        """Keep nothing of what was read, nor the pages it was read from."""
+        self.rest()
+        with self.reading():
+            self._connection.execute("PRAGMA shrink_memory")
+
     def close(self) -> None:
         """Close the file; after this it needs no recovery.
 

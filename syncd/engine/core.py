@@ -172,6 +172,11 @@ class Engine:
             self.desk.db.rest()
         return due
 
+    def rest(self) -> None:
+        """Nothing has happened for a while: give back what was kept for speed, and is made anew when it is needed."""
+        self.looks.coalescer.sweep(self.desk.clock.monotonic())
+        self.desk.db.give_back()
+
     def _work(self) -> float | None:
         """Do what one transaction has room for; returns when the next pull is due."""
         self.intake.go_on()

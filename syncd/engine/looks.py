@@ -282,7 +282,12 @@ class Looks:
         while key is None and directory:
             directory, names = directory[:-1], (directory[-1],)
             key = nodes.find(Tree.LOCAL, directory)
-        return None if key is None else self._unit(key, None if names is None else with_owners(names))
+        if key is None:
+            return None
+        if names is not None:
+            return self._unit(key, with_owners(names))
+        compared = self.unchanged.compared.get(key)
+        return self._unit(key, None, None if compared is None else compared[0])
 
     def _hand_out(self, walk: Walk) -> None:
         units: list[LookUnit] = []

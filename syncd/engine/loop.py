@@ -12,12 +12,22 @@ JUMP = 30.0
 """Seconds by which wall-clock time must outrun the monotonic clock to count as a suspend, or fall behind it to count as
 set back."""
 
+SILENCE = 2.0
+"""Seconds without a message after which it rests."""
+
+BUSY = 64
+"""Messages after which it rests at the next silence. After fewer there is little to give back."""
+
+
+FAR = float("inf")
+
 
 class Stepper(Protocol):
     """What the loop drives."""
 
     def start(self) -> float | None: ...
     def step(self, messages: list[Message]) -> float | None: ...
+    def rest(self) -> None: ...
 
 
 def run(
@@ -26,14 +36,19 @@ def run(
     clock: Clock,
     stopped: Callable[[], bool],
     jumped: Callable[[], None],
+    rested: Callable[[], None],
 ) -> None:
     """Drive *engine* until *stopped*; a None in the inbox only wakes the loop up.
 
-    *jumped* is called after a suspend, before the engine hears of it: kept connections are no good any more."""
-    deadline = engine.start()
+    *jumped* is called after a suspend, before the engine hears of it: kept connections are no good any more. *rested*
+    is called when the engine gave memory back."""
+    deadline, taken = engine.start(), BUSY
     wall, steady = clock.now(), clock.monotonic()
+    heard = steady  # when the last message came
     while not stopped():
-        messages = _drain(inbox, deadline, clock)
+        rest_at = heard + SILENCE if taken >= BUSY else FAR
+        rests = rest_at < (FAR if deadline is None else deadline)
+        messages = _drain(inbox, rest_at if rests else deadline, clock)
         jump = (clock.now() - wall) - (clock.monotonic() - steady)
         wall, steady = clock.now(), clock.monotonic()
         if jump > JUMP:
@@ -42,6 +57,13 @@ def run(
             messages.append(ClockJumped(jump))
         if stopped():
             return
+        if messages:
+            heard, taken = steady, taken + len(messages)
+        elif rests and steady >= rest_at:
+            engine.rest()
+            rested()
+            taken = 0
+            continue
         deadline = engine.step(messages)
 
 

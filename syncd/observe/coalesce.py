@@ -71,10 +71,13 @@ class Coalescer:
         self._kept = 0  # names remembered after the last sweep
 
     def add(self, directory: RelPath, name: str, now: float) -> None:
-        """Take a hint for *name* in *directory*."""
+        """Take a hint for *name* in *directory*; without a name, for everything directly in it."""
+        if not name:
+            self.add_whole(directory, now)
+            return
         self._adds += 1
         if self._adds >= max(_SWEEP_EVERY, self._kept):
-            self._sweep(now)
+            self.sweep(now)
         place = self._directories.setdefault(directory, _Directory())
         if place.whole is not None and place.whole.due is not None:
             return  # the look at the whole directory that waits sees this name too
@@ -141,13 +144,7 @@ class Coalescer:
             return None
         return pace.since
 
-    def _pace(self, directory: RelPath, name: str) -> _Pace | None:
-        place = self._directories.get(directory)
-        if place is None:
-            return None
-        return place.whole if name == "" else place.names.get(name)
-
-    def _sweep(self, now: float) -> None:
+    def sweep(self, now: float) -> None:
         """Forget what rests; costs a little for each hint since the last sweep, and keeps memory to what is busy."""
         self._adds = self._kept = 0
         for directory, place in list(self._directories.items()):
@@ -158,3 +155,9 @@ class Coalescer:
             if not place.names and place.whole is None:
                 del self._directories[directory]
             self._kept += 1 + len(place.names)
+
+    def _pace(self, directory: RelPath, name: str) -> _Pace | None:
+        place = self._directories.get(directory)
+        if place is None:
+            return None
+        return place.whole if name == "" else place.names.get(name)

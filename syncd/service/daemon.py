@@ -20,7 +20,7 @@ from syncd.adapters import lockfile
 from syncd.adapters.hub_remote import HubRemote
 from syncd.adapters.posix_fs import PosixFs
 from syncd.adapters.sqlite_databases import SqliteDatabases
-from syncd.adapters.system import SystemChance, SystemClock
+from syncd.adapters.system import SystemChance, SystemClock, give_back_memory
 from syncd.control.server import ControlServer
 from syncd.db.connection import Database
 from syncd.engine.core import Engine
@@ -283,7 +283,9 @@ class Daemon:
                 for ask in self._open.values():
                     life.inbox.put(ask)
             try:
-                run(life.engine, life.inbox, clock, self._halted.is_set, self._remote.drop_connections)
+                run(
+                    life.engine, life.inbox, clock, self._halted.is_set, self._remote.drop_connections, give_back_memory
+                )
             except Transient as error:
                 self._troubled(error)  # said before running jobs are waited for
                 raise

@@ -13,6 +13,12 @@ LONG = 20.0
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
 
+def _left(names, hinted):
+    """Return which of *names* were not hinted, neither by name nor with all in their folder."""
+    told = set(hinted)
+    return {name for name in names if name not in told and (name[0], "") not in told}
+
+
 class Inbox:
     """What the watcher posted, and when."""
 
@@ -46,12 +52,12 @@ class Inbox:
 
     def hears(self, *names):
         """Return whether all *names* have been hinted, taking messages until they are; False when no more come."""
-        missing = set(names) - set(self.hinted)
+        missing = _left(set(names), self.hinted)
         while missing:
             try:
                 message = self.take()
             except queue.Empty:
                 return False
             if isinstance(message, Hints):
-                missing -= set(message.names)
+                missing = _left(missing, message.names)
         return True

@@ -120,12 +120,12 @@ def test_a_folder_moved_out_falls_silent(root, start, tmp_path, settled, inbox):
     assert len(watcher._tree) == 1
 
 
-def test_a_folder_moved_in_is_hinted_with_all_in_it(root, start, tmp_path, inbox, settled):
+def test_a_folder_moved_in_is_hinted_with_every_folder_in_it(root, start, tmp_path, inbox, settled):
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "sub" / "x").touch()
     start()
     (tmp_path / "in").rename(root / "here")
-    assert inbox.hears(((), "here"), (("here",), "sub"), (("here", "sub"), "x"))
+    assert inbox.hears(((), "here"), (("here",), ""), (("here", "sub"), ""))
     (root / "here" / "sub" / "y").touch()
     assert inbox.hears((("here", "sub"), "y"))
 
@@ -154,7 +154,7 @@ def test_our_own_folder_and_ignored_ones_are_silent(root, start, settled, inbox)
     (root / "new").mkdir()
     (root / "new" / "build").mkdir()
     (root / "new" / "build" / "x").touch()
-    assert set(settled()) == {((), "new"), (("new",), "build")}
+    assert {((), "new")} < set(settled()) <= {((), "new"), (("new",), "build"), (("new",), "")}
     assert len(watcher._tree) == 2
 
 

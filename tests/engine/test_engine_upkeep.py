@@ -2,12 +2,10 @@
 
 import dataclasses
 import os
-import queue
 from collections.abc import Callable
 
 from syncd.db.activity import ActivityRow
 from syncd.db.runs import RunKind, RunStatus
-from syncd.engine import loop
 from syncd.engine.desk import EngineSettings
 from syncd.engine.intake import ROWS_A_STEP
 from syncd.model.conflict import ConflictKind
@@ -171,60 +169,6 @@ def test_a_persons_word_is_written_down_and_durable_before_it_is_answered(make_w
     states.clear()
     ann.engine.step([])
     assert states[0] is False
-
-
-def test_a_jump_of_the_clock_drops_connections_before_the_engine_hears_of_it() -> None:
-    heard: list[str] = []
-
-    class Clock:
-        wall = 0.0
-
-        def now(self) -> float:
-            self.wall += 100.0  # the wall clock runs away from the steady one
-            return self.wall
-
-        def monotonic(self) -> float:
-            return 0.0
-
-    class Engine:
-        def start(self) -> float | None:
-            return None
-
-        def step(self, messages: list[Message]) -> float | None:
-            heard.extend(type(message).__name__ for message in messages)
-            return None
-
-    inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-    inbox.put(None)
-    loop.run(Engine(), inbox, Clock(), lambda: "ClockJumped" in heard, lambda: heard.append("dropped"))
-    assert heard == ["dropped", "ClockJumped"]
-
-
-def test_a_clock_that_is_set_back_is_told_and_costs_no_connection() -> None:
-    heard: list[object] = []
-    rounds = iter(range(9))
-
-    class Clock:
-        wall = 1000.0
-
-        def now(self) -> float:
-            self.wall -= 100.0
-            return self.wall
-
-        def monotonic(self) -> float:
-            return 0.0
-
-    class Engine:
-        def start(self) -> float | None:
-            return 0.0
-
-        def step(self, messages: list[Message]) -> float | None:
-            heard.extend(messages)
-            return 0.0
-
-    inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-    loop.run(Engine(), inbox, Clock(), lambda: bool(heard) or next(rounds) == 8, lambda: heard.append("dropped"))
-    assert heard == [ClockJumped(-100.0)]
 
 
 def test_p11_a_huge_folder_is_written_in_short_transactions_and_planned_once_it_is_whole(make_world: Make) -> None:

@@ -107,6 +107,10 @@ class SimDevice(Device):
         if self.play.luck.random() >= self.play.weather.drop_hints:
             self.hints.append((directory, name))
 
+    def _some_whole(self, hint: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str]:
+        """What a watcher tells of a folder that is new to it: look at all that is in it."""
+        return (hint[0], "") if self.play.luck.random() < 0.1 else hint
+
     # --- living and dying ----------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -242,7 +246,7 @@ class SimDevice(Device):
         chosen = luck.random()
         if self.hints and chosen < 0.15:
             told = [luck.random() < 0.7 for _ in self.hints]
-            some = [hint for hint, now in zip(self.hints, told, strict=True) if now]
+            some = [self._some_whole(hint) for hint, now in zip(self.hints, told, strict=True) if now]
             self.hints = [hint for hint, now in zip(self.hints, told, strict=True) if not now]
             self.step([Hints(tuple(some))])
         elif any(running.post for running in self.under_way) and chosen < 0.45:
