@@ -108,8 +108,16 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("status", "`syncd status` while {million:,} files are scanned", (AtMost(0.150),)),
     Row("start", "cold start with {million:,} nodes"),
     Row("upload-million", "{million:,} empty files, A to the hub"),
+    Row("clone-million", "{million:,} empty files, the hub to an empty device"),
+    Row("rename-million", "rename the folder of {million:,} files"),
+    Row("rebuild-million", "know {million:,} files again after the database was lost"),
+    Row("growth", "how cost grows with the number of (empty) files", who=""),
+    Row(
+        "link", "{link:,} files of 4 KiB and one of {link file:bytes}, A to the hub, over a far link", (TimesFloor(2),)
+    ),
     Row("database", "rows of the device's database"),
     Row("hub", "the hub alone: commits and content"),
+    Row("devices", "the hub with {devices} devices that wait: a commit, until all of them have it"),
 )
 NAMES: Final = tuple(row.name for row in ROWS)
 
@@ -201,6 +209,8 @@ def shown(figure: str, value: float) -> str:
         return f"{value / MIB:.0f} MiB"
     if figure.endswith("/s") or "a second" in figure:
         return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+    if figure == "connections":
+        return f"{value:.0f}"
     if figure == "bytes a node":
         return f"{value:,.0f} B"
     return _seconds(value)

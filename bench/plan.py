@@ -25,11 +25,13 @@ from syncd.model.errors import SyncdError
 
 FULL: Final = {
     "many": 100_000, "million": 1_000_000, "small": 10_000, "large": 1 << 30, "patch": 1 << 20, "few": 1_000,
-    "saves": 100, "idle": 60, "settle": 20, "rows": 1_000_000, "commits": 20_000, "content": 512 << 20,
+    "saves": 100, "idle": 60, "settle": 20, "rows": 1_000_000, "commits": 20_000, "content": 512 << 20, "devices": 200,
+    "link": 2_000, "link file": 16 << 20,
 }  # fmt: skip
 SMALL: Final = {
     "many": 1_000, "million": 3_000, "small": 500, "large": 16 << 20, "patch": 1 << 20, "few": 100,
-    "saves": 10, "idle": 3, "settle": 2, "rows": 20_000, "commits": 1_000, "content": 16 << 20,
+    "saves": 10, "idle": 3, "settle": 2, "rows": 20_000, "commits": 1_000, "content": 16 << 20, "devices": 5,
+    "link": 50, "link file": 1 << 20,
 }  # fmt: skip
 SCALES: Final = {"full": FULL, "small": SMALL}
 

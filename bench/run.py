@@ -2,7 +2,7 @@
 
 Run: python -m bench.run [--only ROW]... [--scale small|full] [--repeat N] [--json FILE] [--scratch DIR] [--profile]
      python -m bench.run --list
-     python -m bench.run --show FILE | --markdown FILE
+     python -m bench.run --show FILE | --markdown FILE | --plot FILE SVG
 
 Ends with 1 when something failed or a mark was missed. Linux only: figures come from /proc.
 """
@@ -16,7 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import parts_inside, parts_million, parts_moves, parts_trees
+from bench import parts_devices, parts_inside, parts_link, parts_million, parts_moves, parts_trees
 from bench.book import Book
 from bench.ground import Ground, enter_own_namespaces
 from bench.marks import NAMES, ROWS, Verdict, judged, title
@@ -34,6 +34,8 @@ PARTS: Final[tuple[tuple[frozenset[str], Callable[[Bench], None]], ...]] = (
     (frozenset({"many", "rescan", "idle"}), parts_trees.settled),
     (frozenset({"database"}), parts_inside.database),
     (frozenset({"hub"}), parts_inside.hub),
+    (frozenset({"devices"}), parts_devices.devices),
+    (frozenset({"link"}), parts_link.link),
     (frozenset({"index-million", "rescan-million"}), parts_trees.million),
     (parts_million.ROWS, parts_million.ours),
 )
@@ -57,6 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.list:
         for row in ROWS:
             print(f"{row.name:<16}{title(row, SCALES[asked.scale])}")
+        return 0
+    if asked.plot:
+        from bench.plot import plot  # for this alone
+
+        plot(Book.load(asked.plot[0]), asked.plot[1])
         return 0
     if asked.show or asked.markdown:
         book = Book.load(asked.show or asked.markdown)
@@ -119,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the rows and end")
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the table of an earlier run")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the same as Markdown")
+    parser.add_argument("--plot", type=Path, nargs=2, metavar=("FILE", "SVG"), help="draw how cost grew in it")
     return parser
 
 

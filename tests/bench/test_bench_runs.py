@@ -5,17 +5,20 @@ import socket
 import tempfile
 import threading
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from bench import floors
+from bench import floors, parts_devices
 from bench.book import FLOOR, OURS, Book
+from bench.far import Far
 from bench.ground import Ground
 from bench.pairs import Pair, Tool
 from bench.plan import FULL, Bench
+from bench.plot import plot
 from bench.rig import Failed, until
 from bench.run import measure
 from bench.sampled import Sampler
@@ -83,6 +86,74 @@ def test_saves_from_end_to_end(scratch: Path) -> None:
         assert line is not None
         assert len(line.figures["time"]) == SIZES["saves"]
         assert all(0 < took < 30 for took in line.figures["time"])
+
+
+def test_a_life_of_three_sizes_from_end_to_end(scratch: Path, tmp_path: Path) -> None:
+    run = bench(scratch, "growth", "rename-million", "upload-million")
+    run.book.sizes |= {"small": 10, "many": 20, "million": 30, "few": 5}
+    measure(run)
+    assert run.book.troubles == []
+    for files in (10, 20, 30):
+        line = run.book.find("growth", f"{files} files")
+        assert line is not None
+        assert set(line.figures) == {"index", "upload", "rescan", "clone", "memory of B", "rename", "rebuild"}
+    for row in ("rename-million", "upload-million"):
+        ours = run.book.find(row, OURS)
+        assert ours is not None
+        assert 0 < ours.figures["time"][0] < 60
+    plot(run.book, tmp_path / "growth.svg")
+    assert {"index", "clone", "30"} <= set(ET.parse(tmp_path / "growth.svg").getroot().itertext())
+
+
+def test_many_devices_from_end_to_end(scratch: Path) -> None:
+    run = bench(scratch, "devices")
+    run.book.sizes |= {"devices": 4, "idle": 1}
+    measure(run)
+    assert run.book.troubles == []
+    ours = run.book.find("devices", OURS)
+    assert ours is not None
+    assert len(ours.figures["time"]) == len(ours.figures["until one of them knows"]) == parts_devices.WAVES
+    assert all(0 < took < 30 for took in ours.figures["time"])
+    assert ours.figures["commits/s"][0] > 0
+
+
+def test_a_far_link_from_end_to_end(scratch: Path) -> None:
+    run = bench(scratch, "link")
+    run.book.sizes |= {"link": 3, "link file": 100_000}
+    measure(run)
+    assert run.book.troubles == []
+    ours, floor = run.book.find("link", OURS), run.book.find("link", FLOOR)
+    assert ours is not None
+    assert floor is not None
+    assert ours.figures["time"][0] > floor.figures["time"][0]
+
+
+def test_a_far_link_delays_and_shares_its_rate() -> None:
+    """Two connections get what each may carry, or a half of the link's rate."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = Far(0.2, 0.01, 120_000)
+        port = far.dial(server.getsockname()[1])
+        assert 80_000 < far.connection_rate < 100_000
+        threads = [threading.Thread(target=_answer, args=(server,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        clients = [socket.create_connection(("127.0.0.1", port), 10) for _ in threads]
+        began = time.monotonic()
+        for client in clients:
+            client.sendall(b"u" * 100_000)
+        got = 0
+        for client in clients:
+            while data := client.recv(65536):
+                got += len(data)
+        took = time.monotonic() - began
+        for thread in threads:
+            thread.join(10)
+        for client in clients:
+            client.close()
+        far.close()
+    assert got == 100_000
+    assert (far.up, far.down, far.connections) == (200_000, 100_000, 2)
+    assert took > 200_000 / 120_000 + 100_000 / 120_000
 
 
 def test_the_floor_of_many_files_copies_them(tmp_path: Path) -> None:
