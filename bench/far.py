@@ -76,7 +76,7 @@ class Far:
             await asyncio.gather(
                 self._one_way("up", reader, hub_writer, first), self._one_way("down", hub_reader, writer, first)
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # one of both sides is gone, or all of it ends
             pass
         finally:
             self._open -= 1

@@ -15,6 +15,7 @@ import msgspec
 from syncd.adapters.http_client import IDLE_SECONDS, HttpClient
 from syncd.adapters.hub_faults import raise_for
 from syncd.adapters.hub_pin import matches, pinned_context
+from syncd.adapters.hub_spread import MOST
 from syncd.adapters.hub_transfer import Transfer
 from syncd.model import wire
 from syncd.model.errors import Corrupt, NotAuthorised, Offline, OtherRemote
@@ -48,6 +49,9 @@ CAPABILITIES: Final = Capabilities(
     history=True,
     batch=True,
 )
+
+CALLS: Final = 8
+"""Connections for calls, beside those of transfers."""
 
 T = TypeVar("T")
 _WAIT_SLACK: Final = 15.0
@@ -222,6 +226,7 @@ class HubRemote:
 
     def close(self) -> None:
         """End everything under way, from any thread; later calls raise Offline."""
+        self._transfer.close()
         self._link.close()
 
 
@@ -251,7 +256,7 @@ class _Link:
                 context = None if pin is None else pinned_context(self.address)
                 proves = None if pin is None else (lambda der: matches(pin, der))
                 self._clients = (
-                    HttpClient(self.address.url, context=context, proves=proves),
+                    HttpClient(self.address.url, context=context, proves=proves, connections=2 * MOST + CALLS),
                     HttpClient(self.address.url, context=context, proves=proves, connections=2),
                 )
             return self._clients[1 if poll else 0]

@@ -4,7 +4,9 @@ Owns how transfers are cut into requests and taken up again. Decides nothing abo
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -12,12 +14,10 @@ from blake3 import blake3
 
 from syncd.adapters.http_client import HttpClient, HttpStream
 from syncd.adapters.hub_faults import raise_for
+from syncd.adapters.hub_spread import MOST_BYTES, Spread
 from syncd.model import wire
-from syncd.model.errors import Corrupt, Offline, Outdated, Refused
+from syncd.model.errors import Corrupt, Offline, Outdated, Refused, SyncdError
 from syncd.model.invite import HubAddress
-
-PUT_BYTES: Final = 16 << 20
-"""Chunks are sent in requests of about this size; the hub stores a part of it while the next one arrives."""
 
 _BLOCK: Final = 1 << 20
 """Frames go to the connection in blocks of about this size: a block costs calls on its way, a chunk does not."""
@@ -32,8 +32,11 @@ SLOWEST: Final = 8 * 1024
 """Bytes a second below which a transfer counts as hanging."""
 
 _HEAD_SECONDS: Final = 60.0
+TOLD_SECONDS: Final = 1.0
+"""How often it is told how fast a stream is."""
 
 T = TypeVar("T")
+Note = Callable[[int, float], None]
 
 
 class Link(Protocol):
@@ -54,6 +57,13 @@ class Transfer:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._up, self._down = Spread(), Spread(MOST_BYTES)  # a stream can be left, a request that is sent cannot
+        self._mean = 0.0  # of the chunks that came down lately, in bytes
+
+    def close(self) -> None:
+        """Let go of what waits for a connection."""
+        self._up.close()
+        self._down.close()
 
     def missing(self, hashes: Sequence[bytes]) -> list[bytes]:
         """Return which of *hashes* the hub lacks, in the order asked."""
@@ -68,24 +78,31 @@ class Transfer:
         return lacking
 
     def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store chunks in as few requests as the limits allow."""
+        """Store chunks, over as many connections as the link needs; on a fast one in as few requests as may be."""
+        for _, data in chunks:
+            if len(data) > wire.MAX_CHUNK:
+                raise Refused(f"a chunk of {len(data)} bytes is larger than a hub takes")
+        for _ in self._up.run(partial(self._put, part) for part in self._parts(chunks)):
+            pass
+
+    def _parts(self, chunks: Sequence[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield what one request takes, by what is known of the link when it begins."""
         part: list[tuple[bytes, bytes]] = []
         size = 0
         for chunk in chunks:
-            if len(chunk[1]) > wire.MAX_CHUNK:
-                raise Refused(f"a chunk of {len(chunk[1])} bytes is larger than a hub takes")
-            if part and (size + len(chunk[1]) > PUT_BYTES or len(part) >= wire.MAX_FRAMES):
-                self._put(part)
+            if part and (size + len(chunk[1]) > self._up.pace.part_bytes or len(part) >= wire.MAX_FRAMES):
+                yield part
                 part, size = [], 0
             part.append(chunk)
             size += len(chunk[1])
         if part:
-            self._put(part)
+            yield part
 
-    def _put(self, part: Sequence[tuple[bytes, bytes]]) -> None:
+    def _put(self, part: Sequence[tuple[bytes, bytes]]) -> tuple[int, None]:
         stored = self._send("POST", "/v1/chunks", _blocks(wire.encode_frames(part)))
         if stored != len(part):
             raise Corrupt("the hub's reply makes no sense: it stored another number of chunks than were sent")
+        return sum(len(data) for _, data in part), None
 
     def put_manifest(self, manifest_hash: bytes, encoded: bytes) -> None:
         """Store an encoded manifest."""
@@ -117,11 +134,59 @@ class Transfer:
         return _verified(manifest_hash, reply.body)
 
     def get_chunks(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """Yield verified chunks in the order asked."""
-        for start in range(0, len(hashes), wire.MAX_FRAMES):
-            yield from self._fetch(hashes[start : start + wire.MAX_FRAMES])
+        """Yield verified chunks in the order asked: each as it comes, or on a far link over several connections."""
+        at = 0
+        while at < len(hashes):
+            left = hashes[at:]
+            for chunk in self._spread(left) if self._far else self._near(left):
+                at += 1
+                yield chunk
 
-    def _fetch(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    @property
+    def _far(self) -> bool:
+        return self._down.pace.streams > 1 or self._down.pace.part_bytes < MOST_BYTES
+
+    def _near(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield chunks as they come, as long as one connection is fast enough."""
+        with closing(self._fetch(hashes[: wire.MAX_FRAMES], self._down.note)) as stream:
+            for chunk in stream:
+                yield chunk
+                if self._far:
+                    return
+
+    def _spread(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        with closing(self._down.run(partial(self._whole, part) for part in self._asked(hashes))) as parts:
+            for chunks, error in parts:
+                yield from chunks
+                if error is not None:
+                    raise error
+                if not self._far:
+                    return
+
+    def _asked(self, hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+        """Yield what one request asks for: a hash says nothing of a size, but chunks of late are much like others."""
+        at = 0
+        while at < len(hashes):
+            number = int(self._down.pace.part_bytes / self._mean) if self._mean else 1
+            part = hashes[at : at + min(max(number, 1), wire.MAX_FRAMES)]
+            at += len(part)
+            yield part
+
+    def _whole(self, hashes: Sequence[bytes]) -> tuple[int, tuple[list[tuple[bytes, bytes]], SyncdError | None]]:
+        """Fetch them all; what came before something went wrong is not asked for again."""
+        chunks: list[tuple[bytes, bytes]] = []
+        error: SyncdError | None = None
+        try:
+            chunks.extend(self._fetch(hashes))
+        except SyncdError as failed:
+            error = failed
+        size = sum(len(data) for _, data in chunks)
+        if chunks:
+            self._mean = size / len(chunks)
+        return size if error is None else 0, (chunks, error)
+
+    def _fetch(self, hashes: Sequence[bytes], note: Note | None = None) -> Generator[tuple[bytes, bytes], None, None]:
+        """Yield verified chunks, from one connection at a time; *note* is told how fast they came."""
         done, tries = 0, 0
         partial: tuple[int, bytes] | None = None
         while done < len(hashes):
@@ -135,7 +200,7 @@ class Transfer:
                     done, tries = done + 1, 0
                     yield hashes[done - 1], data
                     continue
-                for chunk_hash, data in self._stream(hashes[done:], reader):
+                for chunk_hash, data in self._stream(hashes[done:], reader, note):
                     if chunk_hash != hashes[done]:
                         raise Corrupt("the hub's reply makes no sense: another chunk than asked for")
                     done, tries = done + 1, 0
@@ -146,7 +211,9 @@ class Transfer:
                     raise
                 partial = _kept(reader, hashes[done]) if done < len(hashes) else None
 
-    def _stream(self, hashes: Sequence[bytes], reader: wire.FrameReader) -> Iterator[tuple[bytes, bytes]]:
+    def _stream(
+        self, hashes: Sequence[bytes], reader: wire.FrameReader, note: Note | None
+    ) -> Iterator[tuple[bytes, bytes]]:
         """Yield one stream's chunks, not verified; raises Offline when it is cut."""
         body = msgspec.json.encode(wire.HashesRequest(tuple(hashes)))
         headers = [*self._link.headers, ("content-type", "application/json")]
@@ -155,12 +222,16 @@ class Transfer:
             if stream.status != 200:
                 raise_for(self._link.address.url, stream.status, stream.headers, stream.rest(65536, _HEAD_SECONDS))
             seen, received, spent = 0, 0, 0.0
+            told = 0, 0.0
             while True:
                 # Only time spent waiting for the hub counts, not what the caller does with the chunks.
                 asked = time.monotonic()
                 data = stream.piece(_HEAD_SECONDS + received / SLOWEST - spent)
                 spent += time.monotonic() - asked
                 received += len(data)
+                if note is not None and (spent - told[1] > TOLD_SECONDS or not data):
+                    note(received - told[0], spent - told[1])
+                    told = received, spent
                 if not data:
                     break
                 for chunk in reader.feed(data):

@@ -119,13 +119,14 @@ def test_many_devices_from_end_to_end(scratch: Path) -> None:
 
 def test_a_far_link_from_end_to_end(scratch: Path) -> None:
     run = bench(scratch, "link")
-    run.book.sizes |= {"link": 3, "link file": 100_000}
+    run.book.sizes |= {"link": 3, "link file": 3_000_000}
     measure(run)
     assert run.book.troubles == []
     ours, floor = run.book.find("link", OURS), run.book.find("link", FLOOR)
     assert ours is not None
     assert floor is not None
     assert ours.figures["time"][0] > floor.figures["time"][0]
+    assert ours.figures["connections"][0] > 5, "a far link is used with several connections"
 
 
 def test_a_far_link_delays_and_shares_its_rate() -> None:
