@@ -24,7 +24,7 @@ from syncd.db.runs import Run, Runs
 from syncd.db.schema import check_ours, shipped_migrations, translated
 from syncd.db.structure import TreeCounts
 from syncd.model.errors import Refused
-from syncd.model.node import NEVER_SYNCED, Node, Present, Reason, Tree, Unknown
+from syncd.model.node import NEVER_SYNCED, Absent, Node, Present, Reason, Tree, Unknown
 from syncd.model.op import Op, OpState, WaitKind
 from syncd.model.path import NodeKey, RelPath, shown_path
 
@@ -187,6 +187,8 @@ class View:
         node = self._nodes.node(wait.node)
         if node is not None and isinstance(node.local, Unknown) and node.local.reason in NEVER_SYNCED:
             words += f", which is {node.local.reason.value} here"
+        elif node is not None and isinstance(node.local, Unknown) and isinstance(node.remote, Absent):
+            words += f", which {node.local.detail}" if node.local.detail else ""
         return words
 
     # --- what waits for a person

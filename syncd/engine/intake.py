@@ -18,12 +18,12 @@ from syncd.model.node import (
     TAKEN,
     Absent,
     Kind,
+    Node,
     Place,
     Present,
     Reason,
     Tree,
     Unknown,
-    place_of,
 )
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import ROOT, NodeKey, RelPath
@@ -270,23 +270,40 @@ class LocalIntake:
 
     def _unseen(self, unit: UnitLooked, unseen: Unseen, began: int) -> None:
         nodes, place = self.desk.db.nodes, Place(unit.directory, unseen.name)
-        keeps = nodes.at(Tree.LOCAL, place.parent, place.name)  # whoever comes waits for it anyway
-        for node in [] if keeps else nodes.at(Tree.REMOTE, place.parent, place.name):
-            if isinstance(node.local, Absent) and isinstance(node.remote, Present) and node.id not in self.desk.running:
-                # It arrives where something lies that is never synced, and waits until that is gone.
-                detail = unseen.detail or f"{TAKEN} {unseen.reason.value}"
-                self.rows.set_unknown(node, place, Reason.HELD, detail)
+        wanted = self._wanted(place)
+        moving = [node for node in wanted if isinstance(node.local, Present) and node.local.place != place]
+        if not nodes.at(Tree.LOCAL, place.parent, place.name):  # else whoever comes waits for it
+            self._obstacle(place, unseen, wanted, moving)
         for node in nodes.at(Tree.LOCAL, place.parent, place.name):
             if self.desk.stale(node.id, began):
                 continue
-            if isinstance(node.synced, Absent) and place_of(node.remote) != place and node.fingerprint is None:
-                nodes.set_local(node.id, Absent(), None)  # it only waited for this name, and wants another one now
-                self.desk.touch(node.id)
+            waits = wanted if isinstance(node.remote, Absent) else [one for one in wanted if one.id == node.id]
+            if isinstance(node.synced, Absent) and node.fingerprint is None and not waits:
+                self.desk.leaving(node.id)  # nobody wants this name any more
+                nodes.set_local(node.id, Absent(), None)
             elif node.fingerprint is not None or unseen.reason not in NEVER_SYNCED:
                 self.rows.set_unknown(node, place, unseen.reason, unseen.detail)
                 if unseen.reason in EXCLUDED and node.kind is Kind.DIRECTORY:
                     self.excluded.append((node.id, unseen.reason, BEFORE_ALL))
                     self.rows.orphaned = True
+
+    def _wanted(self, place: Place) -> Sequence[Node]:
+        """Return whom the remote has under a name here."""
+        nodes = self.desk.db.nodes
+        look = nodes.at if self.desk.facts.traits.case_sensitive else nodes.at_folded
+        return look(Tree.REMOTE, place.parent, place.name)
+
+    def _obstacle(self, place: Place, unseen: Unseen, wanted: Sequence[Node], moving: Sequence[Node]) -> None:
+        """What is never synced, and has no row, has a name that the remote gives to something: that waits until it is
+        gone."""
+        for node in wanted:
+            if isinstance(node.local, Absent) and isinstance(node.remote, Present) and node.id not in self.desk.running:
+                detail = unseen.detail or f"{TAKEN} {unseen.reason.value}"
+                self.rows.set_unknown(node, place, Reason.HELD, detail)
+        if moving:  # it is here, and says itself where it is: somebody else must say who has the name
+            self.desk.db.nodes.insert(Kind.FILE, local=Unknown(unseen.reason, place, unseen.detail), fingerprint=None)
+        for node in moving:
+            self.desk.touch(node.id)
 
     def _unhashed(self, unit: UnitLooked, unhashed: Unhashed, began: int) -> None:
         reason = Reason.BUSY if unhashed.busy else Reason.NOT_LOOKED

@@ -64,8 +64,12 @@ class Places:
         remote = node.remote
         assert isinstance(remote, Present)
         for other in self._named_here(remote.place) if place_of(node.local) is None else ():
-            if other.id != node.id and isinstance(other.local, Unknown) and other.local.reason in NEVER_SYNCED:
+            if other.id == node.id or not isinstance(other.local, Unknown):
+                continue
+            if other.local.reason in NEVER_SYNCED:
                 return f"{TAKEN} {other.local.reason.value}"
+            if other.local.reason is Reason.HELD and isinstance(other.remote, Absent) and other.synced == Absent():
+                return other.local.detail  # a pipe, which has a row only for those who wait for its name
         return None
 
     def _twin(self, node: Node, remote: Present) -> tuple[NodeKey, Place] | None:

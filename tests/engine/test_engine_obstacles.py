@@ -1,11 +1,13 @@
 """What is never synced has the name that the remote's file wants: the file is held, shown and waited for (P2, P12)."""
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable
 
 import pytest
 
+from syncd.db.views import open_view
 from syncd.model.node import Reason, Tree, Unknown
 from syncd.model.observation import Hints
 from tests.engine.world import Device, World
@@ -130,16 +132,28 @@ def test_a_held_arrival_that_the_remote_deletes_is_forgotten_once_its_name_is_fr
     assert not bob.db.nodes.disagreeing(0, 5)
 
 
-def test_p2_what_is_moved_to_a_name_that_is_ignored_here_waits_and_its_edits_travel(two: World) -> None:
+@pytest.mark.parametrize("obstacle", [pipe, ignored_folder, known_before_it_was_ignored])
+@pytest.mark.parametrize("before", [True, False], ids=["there before the move", "made after it"])
+def test_p2_what_is_moved_to_a_name_that_is_taken_here_waits_and_its_edits_travel(
+    two: World, obstacle: Callable[[Device], None], before: bool
+) -> None:
+    """By a pipe, or by what was never known: the rename was refused and planned again, for ever."""
     ann, bob = two.devices
     ann.write("b", "content")
     two.settle()
-    known_before_it_was_ignored(bob)
-    bob.wait()
-    ann.wait()
+    if before:
+        obstacle(bob)
+        bob.wait()
+    if bob.path(".syncignore").exists():
+        ann.wait()
     ann.path("b").rename(ann.path("a"))
     ann.wait()
+    if not before:
+        obstacle(bob)
     bob.wait(expect=3)
+    with open_view(str(bob.base / "syncd.db")) as view:
+        (shown,) = view.ops(None, 5)
+    assert shown.waits.startswith("for its name: a, which is ")
     bob.write("b", "edited here while it waits")
     bob.wait(expect=3)
     ann.wait()
@@ -152,6 +166,29 @@ def test_p2_what_is_moved_to_a_name_that_is_ignored_here_waits_and_its_edits_tra
     two.settle()
     assert bob.read("a") == "edited there"
     assert "b" not in bob.tree()
+
+
+@pytest.mark.parametrize("obstacle", [pipe, ignored_folder])
+def test_who_keeps_a_name_from_what_moves_is_forgotten_when_nobody_wants_it_any_more(
+    two: World, obstacle: Callable[[Device], None]
+) -> None:
+    ann, bob = two.devices
+    ann.write("b", "content")
+    two.settle()
+    obstacle(bob)
+    bob.wait()
+    ann.wait()
+    ann.path("b").rename(ann.path("a"))
+    ann.wait()
+    bob.wait(expect=3)
+    ann.path("a").rename(ann.path("b"))
+    ann.wait()
+    bob.wait()
+    assert bob.read("b") == "content"
+    look(bob, "a")
+    bob.wait()
+    assert bob.db.nodes.find(Tree.LOCAL, ("a",)) is None
+    assert not bob.db.queue.in_state(None, 5)
 
 
 def test_p2_a_file_goes_there_although_what_replaced_it_here_is_ignored_by_now(two: World) -> None:
@@ -168,3 +205,54 @@ def test_p2_a_file_goes_there_although_what_replaced_it_here_is_ignored_by_now(t
     two.time.ahead += 10.0
     bob.wait()
     assert not bob.db.queue.in_state(None, 5)
+
+
+@pytest.mark.parametrize("obstacle", [pipe, ignored_folder])
+def test_p2_who_comes_to_the_name_after_it_was_kept_from_another_is_held(
+    two: World, obstacle: Callable[[Device], None]
+) -> None:
+    ann, bob = two.devices
+    ann.write("b", "content")
+    two.settle()
+    obstacle(bob)
+    bob.wait()
+    ann.wait()
+    ann.path("b").rename(ann.path("a"))
+    ann.wait()
+    bob.wait(expect=3)
+    ann.path("a").rename(ann.path("b"))
+    ann.wait()
+    ann.write("a", "another")
+    ann.wait()
+    bob.wait()
+    assert held(bob)
+    assert not bob.db.queue.in_state(None, 5)
+    remove(bob)
+    bob.wait()
+    assert (bob.read("a"), bob.read("b")) == ("another", "content")
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["a move", "an arrival"])
+def test_p10_a_pipe_under_the_name_in_another_case_keeps_it_as_well(two: World, moves: bool) -> None:
+    ann, bob = two.devices
+    facts = bob.engine.desk.facts
+    facts.traits = dataclasses.replace(facts.traits, case_sensitive=False)
+    if moves:
+        ann.write("b", "content")
+    two.settle()
+    facts.paused = True  # what comes is planned, and not done
+    if moves:
+        ann.path("b").rename(ann.path("A"))
+    else:
+        ann.write("A", "content")
+    ann.wait()
+    bob.engine.pulls.hurry()
+    look(bob, "b")
+    pipe(bob)
+    look(bob, "a")
+    facts.paused = False
+    bob.wait(expect=3 if moves else 0)
+    assert not bob.path("A").exists()
+    remove(bob)
+    bob.wait()
+    assert bob.read("A") == "content"

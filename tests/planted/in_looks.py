@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 FRESH: Final = ("tests/engine/test_engine_freshness.py",)
 UNCHANGED: Final = ("tests/engine/test_engine_unchanged.py",)
+OBSTACLES: Final = ("tests/engine/test_engine_obstacles.py",)
 RECORDED: Final = ("tests/engine/test_engine_recorded_first.py",)
 
 BUGS: Final = (
@@ -182,5 +183,23 @@ BUGS: Final = (
         "            if not self.begun and self.patience and not self.rows.orphaned and not self.planned():",
         "            if not self.begun and not self.rows.orphaned and not self.planned():",
         ("tests/engine/test_engine_absences.py", "-k", "never_planned"),
+    ),
+    Bug(
+        "only what arrives is kept waiting by what has no row",
+        "What moves to the name of a pipe is refused, and planned again, for ever.",
+        "P2",
+        "syncd/engine/intake.py",
+        "        if moving:  # it is here, and says itself where it is: somebody else must say who has the name\n",
+        "        if False:\n",
+        OBSTACLES,
+    ),
+    Bug(
+        "a name that is taken is nobody's in another case",
+        "Where cases are one, a pipe keeps its name from nobody but who is written like it.",
+        "P10",
+        "syncd/engine/intake.py",
+        "        look = nodes.at if self.desk.facts.traits.case_sensitive else nodes.at_folded\n",
+        "        look = nodes.at\n",
+        OBSTACLES,
     ),
 )

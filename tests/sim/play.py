@@ -19,7 +19,7 @@ from syncd.hub.core import Hub
 from syncd.hub.sqlite_reads import SqliteReads
 from syncd.hub.sqlite_store import DATABASE, SqliteStore
 from syncd.model.errors import NotAuthorised, SyncdError
-from syncd.model.node import NEVER_SYNCED, TAKEN, Node, Reason, Tree, Unknown
+from syncd.model.node import NEVER_SYNCED, TAKEN, Absent, Node, Reason, Tree, Unknown
 from syncd.model.observation import Ask, ClockJumped, HintsLost, Verb
 from syncd.model.op import Op, OpType, WaitKind
 from tests.engine.world import Luck, World
@@ -332,18 +332,27 @@ def obstructed(device: SimDevice) -> frozenset[str]:
     return frozenset("/".join(path) for path in paths if path is not None)
 
 
-def is_obstructed(device: SimDevice, op: Op) -> bool:
+def is_obstructed(device: SimDevice, op: Op, far: int = 0) -> bool:
     """Return whether *op* would take what is here to a name that something ignored has, or bring something into a
     folder that is held, which the device shows."""
     for wait in op.waits:
         node = device.db.nodes.node(wait.node)
         reason = node.local.reason if node is not None and isinstance(node.local, Unknown) else None
-        if wait.kind is WaitKind.NAME_FREE and op.type is OpType.LOCAL_MOVE and reason in NEVER_SYNCED:
+        never = reason in NEVER_SYNCED or (reason is Reason.HELD and node is not None and _is_nobody(node))
+        if wait.kind is WaitKind.NAME_FREE and op.type is OpType.LOCAL_MOVE and never:
             return True
         live = device.db.queue.live(wait.node)
-        if wait.kind is WaitKind.PARENT_EXISTS:
-            return reason is Reason.HELD or (live is not None and is_obstructed(device, live.op))
+        if wait.kind is WaitKind.PARENT_EXISTS and reason is Reason.HELD:
+            return True
+        chained = wait.kind in (WaitKind.PARENT_EXISTS, WaitKind.NAME_FREE) and live is not None and far < 50
+        if chained and is_obstructed(device, live.op, far + 1):  # it waits for who waits
+            return True
     return False
+
+
+def _is_nobody(node: Node) -> bool:
+    """Whether it is only a name that is taken, as by a pipe: neither the remote nor S has it."""
+    return isinstance(node.remote, Absent) and isinstance(node.synced, Absent)
 
 
 def _has_no_name(node: Node | None) -> bool:
