@@ -198,7 +198,10 @@ class Engine:
         match message:
             case Hints(names=names):
                 for directory, name in names:
-                    self.looks.hint(directory, name)
+                    if name:
+                        self.looks.hint(directory, name)
+                    else:
+                        self.looks.arrived(directory)
             case Looked():
                 self._looked(message)
             case OpsEnded():

@@ -3,7 +3,7 @@ about nodes (intake does)."""
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.db.codec import HASH_ALG
@@ -21,6 +21,8 @@ ENTRIES_A_JOB = 4000
 NEW_ENTRIES = 250
 """For how many entries a directory counts that was never looked at: what is in it is to be read, and is sent on while
 the next ones are read."""
+NEW_REMEMBERED = 10_000
+"""New directories that are remembered one by one: with more, everything is looked at once more."""
 HASH_LIMIT = 64 << 20
 DEEP_A_JOB = 64 << 20
 """Bytes of files after which a job of a deep walk takes no further directory."""
@@ -95,6 +97,7 @@ class Looks:
     completed: int = 0  # full walks completed since start; a barrier compares it
     started: int = 0  # full walks started since start
     extra: deque[tuple[tuple[NodeKey, tuple[str, ...]], ...]] = field(default_factory=deque)
+    new: dict[RelPath, None] = field(default_factory=dict)  # directories, in the order in which they came
     hashing: int = 0
     on_over: Callable[[Walk], None] = lambda walk: None
     rules: str = ""  # digest of the ignore rules in force
@@ -154,6 +157,14 @@ class Looks:
     def hint(self, directory: RelPath, name: str) -> None:
         """Look at *name* in *directory* soon."""
         self.coalescer.add(directory, name, self.desk.clock.monotonic())
+
+    def arrived(self, directory: RelPath) -> None:
+        """Look at all that is directly in a new directory, once it is known: some of it may be older than its watch."""
+        if len(self.new) < NEW_REMEMBERED:
+            self.new[directory] = None
+        else:
+            self.new.clear()
+            self.ask_full()
 
     def hint_all(self, directory: RelPath) -> None:
         """Look at all that is directly in *directory* soon; the more often it is asked for, the later."""
@@ -274,6 +285,8 @@ class Looks:
             walk.add(ready)
             while walk.may_go_on(now) and self._room:
                 self._hand_out(walk)
+        while self.new and not self.adhoc.stack and self._room:  # what was read just now is only compared
+            self._hand_out_new()
 
     def _hinted(self, directory: RelPath, names: Sequence[str] | None) -> LookUnit | None:
         """Return the look a hint asks for: at the nearest directory that L has."""
@@ -282,30 +295,52 @@ class Looks:
         while key is None and directory:
             directory, names = directory[:-1], (directory[-1],)
             key = nodes.find(Tree.LOCAL, directory)
-        if key is None:
-            return None
-        if names is not None:
-            return self._unit(key, with_owners(names))
-        compared = self.unchanged.compared.get(key)
-        return self._unit(key, None, None if compared is None else compared[0])
+        return None if key is None else self._unit(key, None if names is None else with_owners(names))
 
     def _hand_out(self, walk: Walk) -> None:
+        deep = walk.kind is RunKind.DEEP
+        units = self._units((walk.next() for _ in range(len(walk.stack))), deep)
+        if units:
+            walk.in_flight += 1
+            walk.began = self.desk.clock.monotonic()
+            limit = None if deep else HASH_LIMIT
+            self.desk.send(LookJob(tuple(units), self.desk.seq, run=walk.run or 0, deep=deep, hash_limit=limit))
+
+    def _hand_out_new(self) -> None:
+        units = self._units(self._known_of_new(), deep=False)
+        if units:
+            self.desk.send(LookJob(tuple(units), self.desk.seq, hash_limit=HASH_LIMIT))
+
+    def _known_of_new(self) -> Iterator[NodeKey]:
+        """Yield the new directories by their keys; of one that has none yet, the nearest above it is asked."""
+        nodes = self.desk.db.nodes
+        while self.new:
+            directory = next(iter(self.new))
+            del self.new[directory]
+            key, name = nodes.find(Tree.LOCAL, directory), ""
+            if key is not None:
+                yield key
+                continue
+            while key is None and directory:
+                directory, name = directory[:-1], directory[-1]
+                key = nodes.find(Tree.LOCAL, directory)
+            self.hint(directory, name)
+
+    def _units(self, directories: Iterator[NodeKey], deep: bool) -> list[LookUnit]:
+        """Take as many directories as one job may have."""
         units: list[LookUnit] = []
         entries = size = 0
-        deep = walk.kind is RunKind.DEEP
-        while walk.stack and len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB and size < DEEP_A_JOB:
-            key = walk.next()
+        while len(units) < UNITS_A_JOB and entries < ENTRIES_A_JOB and size < DEEP_A_JOB:
+            key = next(directories, None)
+            if key is None:
+                break
             compared = None if deep else self.unchanged.compared.get(key)
             unit = self._unit(key, None, None if compared is None else compared[0])
             if unit is not None:
                 units.append(unit)
                 entries += (compared[1] if compared is not None else len(unit.known)) or NEW_ENTRIES
                 size += sum(entry.fingerprint.size for entry in unit.known if entry.fingerprint) if deep else 0
-        if units:
-            walk.in_flight += 1
-            walk.began = self.desk.clock.monotonic()
-            limit = None if deep else HASH_LIMIT
-            self.desk.send(LookJob(tuple(units), self.desk.seq, run=walk.run or 0, deep=deep, hash_limit=limit))
+        return units
 
     def _unit(self, key: NodeKey, names: tuple[str, ...] | None, digest: bytes | None = None) -> LookUnit | None:
         path = self.desk.db.nodes.path(Tree.LOCAL, key)
@@ -369,6 +404,7 @@ class Looks:
             not self.walks
             and self.adhoc.over
             and not self.extra
+            and not self.new
             and not self.hashing
             and self.asked is None
             and not self.proving

@@ -157,7 +157,9 @@ def _placing(tools: Tools, dirs: Dirs, assignment: Assignment) -> OpResult:
         return _placed(tools, dirs, assignment, info.staged)
     directory = dirs.proven(ref)
     target = directory.stat(name)
-    if is_ours(data, info) or (info is None and _same(target, op.expected)):
+    # A loss of power may keep the names and the info of what was about to be placed, and not its data.
+    torn = info is not None and _is_inode(data, info.staged) and _is_inode(target, op.expected)
+    if is_ours(data, info) or torn or (info is None and _same(target, op.expected)):
         take_back(dirs, assignment.key, tools.chance, ours=True, keep_parts=op.size > WHOLE)
         return _not_done(assignment)
     if info is None:

@@ -11,8 +11,8 @@ from syncd.model.remote import Change, RemoteIdentity, RemoteNode
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Names that may have changed, as (directory, name); an empty name is all that is directly in the directory. A hint
-    means "look here" and nothing more."""
+    """Names that may have changed, as (directory, name). A hint means "look here" and nothing more. An empty name is
+    all that is directly in a directory that is new to the watcher, which saw none of it come."""
 
     names: tuple[tuple[RelPath, str], ...]
 

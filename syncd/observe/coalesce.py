@@ -71,10 +71,7 @@ class Coalescer:
         self._kept = 0  # names remembered after the last sweep
 
     def add(self, directory: RelPath, name: str, now: float) -> None:
-        """Take a hint for *name* in *directory*; without a name, for everything directly in it."""
-        if not name:
-            self.add_whole(directory, now)
-            return
+        """Take a hint for *name* in *directory*."""
         self._adds += 1
         if self._adds >= max(_SWEEP_EVERY, self._kept):
             self.sweep(now)

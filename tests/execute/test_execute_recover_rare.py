@@ -153,6 +153,22 @@ def test_p1_an_entry_without_info_whose_target_is_another_holds_what_was_displac
     assert world.tree() == {"a.txt": b"new", copy.name: b"a person's"}
 
 
+def test_p4_staged_content_that_the_power_took_is_nobodys(world: World) -> None:
+    """Its names and its record were durable, its data were not: it became a conflicted copy, of nobody's edit."""
+    world.write("a.txt", b"old")
+    assignment = world.download("a.txt", b"new")
+    with Dirs(world.real) as dirs:
+        staged = world.write("staged", b"new")
+        entry = entry_of(dirs, assignment.key)
+        write_info(entry, info_for(assignment, ("a.txt",), 0.0, staged, remote_keeps=False))
+        os.truncate(world.root / "staged", 0)
+        with world.real.open_dir(()) as root:
+            root.rename_new("staged", entry, "data")
+    (result,) = world.recover(assignment)
+    assert (result.ending, result.displaced) == (Ending.NOT_DONE, ())
+    assert (world.tree(), world.trash()) == ({"a.txt": b"old"}, [])
+
+
 @pytest.mark.parametrize("info", [True, False])
 def test_p4_an_empty_entry_proves_nothing(world: World, info: bool) -> None:
     world.write("a.txt", b"old")

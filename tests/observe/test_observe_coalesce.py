@@ -72,15 +72,6 @@ def test_many_names_become_one_look_at_the_whole_directory():
     assert hints.next_due() is None
 
 
-def test_a_hint_without_a_name_is_one_look_at_the_whole_directory():
-    hints = Coalescer()
-    hints.add(D, "a", 1.0)
-    hints.add(D, "", 1.0)
-    hints.add(D, "b", 1.0)
-    assert hints.due(1.0) == [(D, None)]
-    assert hints.next_due() is None
-
-
 def test_whole_looks_are_paced_too():
     hints = Coalescer()
     releases = []

@@ -419,4 +419,13 @@ BUGS: Final = (
         "",
         ("tests/engine/test_engine_leftovers.py", "-k", "can_never_be_synced"),
     ),
+    Bug(
+        "what the power took of staged content is somebody's",
+        "Content that was staged, and lost its data with the power, is taken for what was displaced.",
+        "P4",
+        "syncd/execute/recover.py",
+        "    torn = info is not None and _is_inode(data, info.staged) and _is_inode(target, op.expected)\n",
+        "    torn = False\n",
+        ("tests/execute/test_execute_recover_rare.py",),
+    ),
 )

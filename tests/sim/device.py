@@ -371,7 +371,7 @@ class SimDevice(Device):
         return {
             path: f"{kind}{' x' if executable else ''} {content[:40]!r} {len(content)} {blake3(content).hexdigest(6)}"
             for path, (kind, executable, content) in self.person.snapshot().items()
-            if not any(name.endswith(".swp") for name in path.split("/"))
+            if not any(name.endswith((".swp", "~")) for name in path.split("/"))
         }
 
     def damaged(self) -> tuple[str, ...]:
