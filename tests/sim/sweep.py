@@ -2,6 +2,7 @@
 
     --workloads 1|2|3      workloads of so many operations
     --sample N --seed S    N of them, chosen by S (0: all; of three operations 20,000)
+    --from N               without the first N of them
     --points M             at most M faults of each workload, chosen by S (0: every one)
     --failing              also let every call fail (always so with --workloads 1)
     --turns                one crash at each point, the ways in turns, instead of every way at each
@@ -186,6 +187,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--workloads", type=int, choices=(1, 2, 3), default=1, help="operations of a workload")
     parser.add_argument("--sample", type=int, default=0, help="how many workloads (0: all; of three 20,000)")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SYNCD_SEED", "0")))
+    parser.add_argument("--from", type=int, default=0, dest="first", help="leave out so many, the first ones")
     parser.add_argument("--points", type=int, default=0, help="faults of each workload (0: all)")
     parser.add_argument("--failing", action="store_true", help="also failing calls, with more than one operation")
     parser.add_argument("--turns", action="store_true", help="one crash at each point, the ways in turns")
@@ -201,7 +203,8 @@ def main(words: list[str] | None = None) -> int:
         return explain(told.only, told.fault, plan)
     at = commit(SOURCES)
     before = done_before(told.ledger, at, plan)
-    chosen = [each for each in operations.sampled(told.workloads, told.sample, told.seed) if shown(each) not in before]
+    found = operations.sampled(told.workloads, told.sample, told.seed)[told.first :]
+    chosen = [each for each in found if shown(each) not in before]
     print(f"{len(chosen)} workloads, {len(before)} done before, on {at}", flush=True)
     until = time.monotonic() + told.minutes * 60 if told.minutes else float("inf")
     return follow(run(chosen, plan, told.jobs, until), len(chosen), told.ledger, at, plan)
