@@ -4,6 +4,7 @@ Folders are *a* and *b*, below a base of the pair's own. Daemons run while it is
 when ``sync`` calls them. A pair ends every process it started, by its id.
 """
 
+import abc
 import os
 import subprocess
 import time
@@ -95,7 +96,7 @@ def clean_environment(base: Path) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "HOME": str(base), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-class Tool:
+class Tool(abc.ABC):
     """What pairs have in common whose program is called, does its work and ends."""
 
     name: ClassVar[str]
@@ -111,9 +112,9 @@ class Tool:
         for folder in (self.a, self.b):
             folder.mkdir(parents=True, exist_ok=True)
 
+    @abc.abstractmethod
     def call(self) -> None:
         """Let the program do its work once."""
-        raise NotImplementedError
 
     def sync(self, done: Check) -> None:
         """Call it once."""

@@ -18,7 +18,7 @@ from syncd.engine.exclusion import Exclusion
 from syncd.engine.guarding import Guarding
 from syncd.engine.inbox import Inbox
 from syncd.engine.intake import LocalIntake
-from syncd.engine.looks import Looks, Walk
+from syncd.engine.looks import Looks
 from syncd.engine.personal import Errands
 from syncd.engine.pieces import PieceNotes
 from syncd.engine.planning import Planning
@@ -28,6 +28,7 @@ from syncd.engine.recovery import Recovery
 from syncd.engine.report import Reporter
 from syncd.engine.settle import Settler
 from syncd.engine.upkeep import Upkeep
+from syncd.engine.walk import Walk
 from syncd.execute.retry import LONGEST
 from syncd.model.job import ApplyJob, Lane, LookJob, ProveJob, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Fingerprint, Place, Present

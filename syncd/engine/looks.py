@@ -10,6 +10,7 @@ from syncd.db.codec import HASH_ALG
 from syncd.db.runs import RunKind, RunStatus
 from syncd.engine.desk import Desk
 from syncd.engine.unchanged import Unchanged
+from syncd.engine.walk import Walk
 from syncd.model.job import Lane, LookJob, LookUnit, ProveJob
 from syncd.model.node import Absent, Kind, Tree
 from syncd.model.path import ROOT, NodeKey, RelPath
@@ -30,55 +31,6 @@ LONGEST_REST = 60.0
 """Seconds a gentle walk rests between two jobs at most."""
 SAVE_EVERY = 5.0
 FRONTIER_KEPT = 20_000
-
-
-@dataclass(slots=True)
-class Walk:
-    """A walk over directories in folder order: a stack of directories still to visit. Without a *run* it is ad hoc.
-
-    A deep one reads every file: it has one job out at a time, so that what people do meanwhile finds a worker. A
-    *gentle* one, which nobody waits for, also rests after each job for as long as that took."""
-
-    kind: RunKind
-    run: int | None
-    stack: list[NodeKey]
-    deferred: list[NodeKey] = field(default_factory=list)
-    waiting: set[NodeKey] = field(default_factory=set)  # what is in the stack; only asked for membership
-    in_flight: int = 0
-    processed: int = 0
-    errors: int = 0
-    saved_at: float = 0.0
-    resumed: bool = False
-    gentle: bool = False
-    began: float = 0.0  # monotonic: when its last job was handed out
-    rest_until: float = 0.0
-
-    def may_go_on(self, now: float) -> bool:
-        """Whether the next job may be handed out."""
-        return bool(self.stack) and not (self.kind is RunKind.DEEP and self.in_flight) and now >= self.rest_until
-
-    @property
-    def over(self) -> bool:
-        """Whether everything was visited."""
-        return not self.stack and not self.deferred and not self.in_flight
-
-    def add(self, directories: Iterable[NodeKey]) -> None:
-        """Visit *directories* next, in the order given; one that waits already is not visited twice."""
-        new = [key for key in reversed(list(directories)) if key not in self.waiting]
-        self.stack.extend(new)
-        self.waiting.update(new)
-
-    def next(self) -> NodeKey:
-        """Take the next directory off the stack."""
-        key = self.stack.pop()
-        self.waiting.discard(key)
-        return key
-
-    def clear(self) -> None:
-        """Visit nothing more."""
-        self.stack.clear()
-        self.waiting.clear()
-        self.deferred.clear()
 
 
 @dataclass(slots=True)

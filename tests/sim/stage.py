@@ -26,7 +26,7 @@ from tests.sim.faults import SweepPlay
 from tests.sim.operations import BASE
 
 CASE_SECONDS = 60
-"""After so long in its process, a case hangs."""
+"""A case that has computed for so long hangs."""
 
 
 class Stage:
@@ -92,7 +92,7 @@ class Stage:
 
     def _do(self, case: Callable[[SweepPlay], object], reader: int, writer: int) -> None:
         """The child's whole life."""
-        signal.alarm(CASE_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, CASE_SECONDS)
         gc.disable()  # it would touch, and so copy, all that came with the fork
         os.close(reader)
         base = Path(tempfile.mkdtemp(prefix="case-", dir=self.cases)) / "case"
