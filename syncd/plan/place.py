@@ -68,8 +68,8 @@ class Places:
                 continue
             if other.local.reason in NEVER_SYNCED:
                 return f"{TAKEN} {other.local.reason.value}"
-            if other.local.reason is Reason.HELD and isinstance(other.remote, Absent) and other.synced == Absent():
-                return other.local.detail  # a pipe, which has a row only for those who wait for its name
+            if other.local.reason is Reason.HELD and _is_only_a_name(other):
+                return other.local.detail
         return None
 
     def _twin(self, node: Node, remote: Present) -> tuple[NodeKey, Place] | None:
@@ -392,3 +392,8 @@ def _lives(node: Node) -> bool:
 def acts_on(op: Op) -> Tree:
     """Return the tree an op changes."""
     return Tree.LOCAL if op.side is Side.LOCAL else Tree.REMOTE
+
+
+def _is_only_a_name(node: Node) -> bool:
+    """Return whether a row stands only for who has a name here, as a pipe does: nobody ever read it, or has it."""
+    return node.fingerprint is None and isinstance(node.remote, Absent) and isinstance(node.synced, Absent)
