@@ -20,7 +20,15 @@ from syncd.db.facts import Held
 from syncd.db.own import OwnDecisions, OwnMeta, OwnNodes
 from syncd.db.own_queue import OwnQueue
 from syncd.db.runs import Runs
-from syncd.db.schema import Migration, apply_pragmas, migrate, shipped_migrations, sync_path, translated
+from syncd.db.schema import (
+    Migration,
+    apply_cache_size,
+    apply_pragmas,
+    migrate,
+    shipped_migrations,
+    sync_path,
+    translated,
+)
 from syncd.model.errors import Refused
 from syncd.ports import Clock
 
@@ -29,6 +37,9 @@ BUSY_SECONDS: Final = 10.0
 
 STATEMENTS: Final = 512
 """Prepared statements kept: all there are. With fewer than a step uses, each would be prepared anew, for 50 µs."""
+
+KEPT_KIB: Final = 1024
+"""KiB of pages that are kept at rest."""
 
 _SIDECARS: Final = ("", "-wal", "-shm")
 
@@ -141,10 +152,12 @@ class Database:
         self.queue.forget()
 
     def give_back(self) -> None:
-        """Keep nothing of what was read, nor the pages it was read from."""
+        """Keep nothing of what was read, and few of the pages it was read from: those that every step asks for. To read
+        them again would be a write on most disks, of the time of access, in the middle of the night."""
         self.rest()
         with self.reading():
-            self._connection.execute("PRAGMA shrink_memory")
+            self._connection.execute(f"PRAGMA cache_size = -{KEPT_KIB}")
+            apply_cache_size(self._connection)
 
     def close(self) -> None:
         """Close the file; after this it needs no recovery.
