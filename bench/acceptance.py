@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.rig import PATIENCE, Device, Failed, Hub, peak, reset_peak, rest, space, until, usage
+from bench.rig import PATIENCE, Device, Failed, Hub, peak, reset_peak, resident, rest, space, until, usage
 from bench.trees import insert_byte, large, mixed_files, small_files, tree
 from bench.wire import Relay
 
@@ -158,10 +158,10 @@ def idle(base: Path) -> Rows:
         a.start()
         a.wait()
         yield Row(f"{IDLE_FILES:,} files of 64 bytes: first sync", f"{time.monotonic() - began:.1f} s")
-        yield Row(f"{IDLE_FILES:,} files: resident daemon / hub",
-                  f"{reset_peak(a.daemon.pid) / MIB:.0f} / {reset_peak(hub.process.pid) / MIB:.0f} MiB")  # fmt: skip
         pids = {"daemon": a.daemon.pid, "hub": hub.process.pid}
         rest(pids.values(), SETTLE_SECONDS)
+        memory = " / ".join(f"{resident(pid) / MIB:.0f}" for pid in pids.values())
+        yield Row(f"{IDLE_FILES:,} files: resident at rest, daemon / hub", f"{memory} MiB")
         os.sync()
         before = {name: usage(pid) for name, pid in pids.items()}
         time.sleep(IDLE_SECONDS)  # what is measured is this very time of doing nothing
