@@ -49,7 +49,8 @@ class Order:
 
     def _untie(self, node: Node, op: Op, knot: tuple[NodeKey, ...]) -> Op:
         movers = [key for key in knot if self._is_move(key)]
-        leader = self.leader = movers[0]
+        # Who made way already does not untie it by making way again.
+        leader = self.leader = next((key for key in movers if not self._made_way(key)), movers[0])
         pure = len(movers) == len(knot)
         if op.type is OpType.REMOTE_MOVE and pure:
             if node.id != leader:
@@ -66,6 +67,16 @@ class Order:
     def _is_move(self, key: NodeKey) -> bool:
         op = self._plain(key)
         return op is not None and op.type in MOVES
+
+    def _made_way(self, key: NodeKey) -> bool:
+        """Return whether a node is where a detour took it."""
+        node, op = self._trees.node(key), self._plain(key)
+        assert node is not None
+        assert op is not None
+        place = place_of(node.local if acts_on(op) is Tree.LOCAL else node.remote)
+        if place is None or place.parent != ROOT:
+            return False
+        return place.name.startswith(temporary_name(op.place.name, self._context.device, 1)[:-1])
 
     # --- the three ways out -------------------------------------------------------------------------------------
 

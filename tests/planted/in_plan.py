@@ -233,4 +233,13 @@ BUGS: Final = (
         "        return False\n",
         ("tests/engine/test_engine_obstacles.py",),
     ),
+    Bug(
+        "who made way makes way again",
+        "A folder that left its name, so that a circle may move on, is asked to leave again when that was not enough.",
+        "P2",
+        "syncd/plan/order.py",
+        "next((key for key in movers if not self._made_way(key)), movers[0])",
+        "movers[0]",
+        ("tests/property/test_property_plan.py", "-k", "failed_once"),
+    ),
 )

@@ -5,11 +5,11 @@
 
 import pytest
 
-from tests.property.case import case_of
+from tests.property.case import case_of, read
 from tests.property.cells import Table
 from tests.property.run import run_seeds
 from tests.property.seeds import CASES, blocks, name
-from tests.property.shrink import shrink, story
+from tests.property.shrink import failure, shrink, story
 
 BLOCK = 1000
 ALL_CELLS = 20_000
@@ -36,3 +36,16 @@ def test_every_cell_of_the_decision_table_is_visited() -> None:
             break
     assert not table.missing(), "\n".join(table.missing())
     assert not table.unlisted(), "\n".join(table.unlisted())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(
+            "twins:0:0:31159aab.24c6e07c.2f1635f9:1dee0435:27118435.34250d78.878d428::",
+            id="who made way for a circle made way again, for ever",
+        ),
+    ],
+)
+def test_p2_a_case_that_failed_once_ends(told: str) -> None:
+    assert failure(read(told)) is None
