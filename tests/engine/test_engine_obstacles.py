@@ -168,10 +168,8 @@ def test_p2_what_is_moved_to_a_name_that_is_taken_here_waits_and_its_edits_trave
     assert "b" not in bob.tree()
 
 
-@pytest.mark.parametrize("obstacle", [pipe, ignored_folder])
-def test_who_keeps_a_name_from_what_moves_is_forgotten_when_nobody_wants_it_any_more(
-    two: World, obstacle: Callable[[Device], None]
-) -> None:
+def wanted_for_a_while(two: World, obstacle: Callable[[Device], None]) -> None:
+    """Something at *bob* keeps its name from what ann moves there, and moves back."""
     ann, bob = two.devices
     ann.write("b", "content")
     two.settle()
@@ -183,6 +181,14 @@ def test_who_keeps_a_name_from_what_moves_is_forgotten_when_nobody_wants_it_any_
     bob.wait(expect=3)
     ann.path("a").rename(ann.path("b"))
     ann.wait()
+
+
+@pytest.mark.parametrize("obstacle", [pipe, ignored_folder])
+def test_who_keeps_a_name_from_what_moves_is_forgotten_when_nobody_wants_it_any_more(
+    two: World, obstacle: Callable[[Device], None]
+) -> None:
+    bob = two.devices[1]
+    wanted_for_a_while(two, obstacle)
     bob.wait()
     assert bob.read("b") == "content"
     look(bob, "a")
@@ -212,16 +218,7 @@ def test_p2_who_comes_to_the_name_after_it_was_kept_from_another_is_held(
     two: World, obstacle: Callable[[Device], None]
 ) -> None:
     ann, bob = two.devices
-    ann.write("b", "content")
-    two.settle()
-    obstacle(bob)
-    bob.wait()
-    ann.wait()
-    ann.path("b").rename(ann.path("a"))
-    ann.wait()
-    bob.wait(expect=3)
-    ann.path("a").rename(ann.path("b"))
-    ann.wait()
+    wanted_for_a_while(two, obstacle)
     ann.write("a", "another")
     ann.wait()
     bob.wait()
