@@ -5,6 +5,7 @@ Never reads a file: the text comes from the look.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -14,6 +15,9 @@ from pathspec.patterns.gitignore import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from syncd.model.path import RelPath, is_reserved
+
+# Of what some later Python may read differently between brackets, a person who wrote ``[[`` need not hear in the log.
+warnings.filterwarnings("ignore", "Possible (nested set|set [a-z ]+) at position", FutureWarning)
 
 RULES_NAME: Final = ".syncignore"
 """The file with the person's patterns. It counts only at the top of a root; elsewhere it is a file like any other."""

@@ -2,6 +2,8 @@
 
 import fnmatch
 import random
+import subprocess
+import sys
 import time
 
 import pytest
@@ -155,3 +157,10 @@ def test_a_hundred_thousand_names_take_moments():
         for number in range(1000):
             rules.ignored((f"folder {directory}", f"file {number}.txt"), False)
     assert time.thread_time() - start < 2.0  # 0.2 s when measured; a scan of them takes longer anyway
+
+
+@pytest.mark.parametrize("line", ["[[a]", "*[[a]*b", "[a--b]", "[a&&b]", "[a||b]", "[a~~b]"])
+def test_brackets_within_brackets_are_no_news_for_the_log(line):
+    code = f"from syncd.observe.ignore import Rules; Rules.parse({line!r})"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout + ended.stderr == ""
