@@ -86,6 +86,14 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     stat: Stat | None
 
 
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """A small file that was read whole: its BLAKE3 hash, and its stat, which was the same before and after reading, by
+    descriptor and by name."""
+
+    stat: Stat
+    hash: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What this root's file system can do, probed at ``init`` and at each mount."""
@@ -257,6 +265,15 @@ class LocalFs(Protocol):
 
     def own(self, *names: str) -> Dir:
         """Open (creating, 0700) a directory below ``.syncd`` of the root: ``own("trash", op)``."""
+        ...
+
+    def contents(
+        self, asked: Sequence[tuple[Dir, Sequence[str]]], limit: int, unless: bytes
+    ) -> list[Sequence[Content | None]]:
+        """Read many small regular files at once, by directory and name; returns what each directory's are.
+
+        None for whatever there is more to say about, in doubt for all: it changed meanwhile, is something else, cannot
+        be read, has more than *limit* bytes, or begins with *unless*. Such a file is to be looked at by itself."""
         ...
 
     def make_durable(self, opened: Sequence[Durable]) -> None:

@@ -224,7 +224,7 @@ class PosixDir:
 
     def rename_new(self, name: str, to: Dir, new_name: str) -> None:
         """Rename without replacing; FileExistsError when the target exists."""
-        there, name, new_name = _posix(to), single(name), single(new_name)
+        there, name, new_name = posix(to), single(name), single(new_name)
         try:
             syscalls.rename_no_replace(self.descriptor, name, there.descriptor, new_name)
         except OSError as error:
@@ -254,7 +254,7 @@ class PosixDir:
 
     def exchange(self, name: str, other: Dir, other_name: str) -> None:
         """Swap two existing names: atomically, or through a third name where the file system cannot."""
-        there, name, other_name = _posix(other), single(name), single(other_name)
+        there, name, other_name = posix(other), single(name), single(other_name)
         try:
             syscalls.rename_exchange(self.descriptor, name, there.descriptor, other_name)
         except OSError as error:
@@ -317,7 +317,7 @@ class PosixDir:
 
         Symlinks have none that matter; a pair of different kinds is left alone.
         """
-        there = _posix(to)
+        there = posix(to)
         kinds = (self._kind(source), there._kind(target))
         if kinds not in ((Kind.FILE, Kind.FILE), (Kind.DIRECTORY, Kind.DIRECTORY)):
             return
@@ -343,7 +343,7 @@ def _name_of(entry: Entry) -> str:
     return entry.name
 
 
-def _posix(directory: Dir) -> PosixDir:
+def posix(directory: Dir) -> PosixDir:
     if not isinstance(directory, PosixDir):
         raise TypeError("directories of two different file system adapters")
     return directory

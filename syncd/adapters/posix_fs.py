@@ -10,10 +10,11 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from syncd.adapters import posix_syscalls as syscalls
-from syncd.adapters.posix_dir import PosixDir, os_error, single
+from syncd.adapters.posix_dir import PosixDir, os_error, posix, single
 from syncd.adapters.posix_file import full_disk_is_no_space, signed
 from syncd.adapters.posix_marker import (
     MARKER,
@@ -26,9 +27,10 @@ from syncd.adapters.posix_marker import (
     tie_root,
 )
 from syncd.adapters.posix_probe import alone, exchanges, probe
+from syncd.adapters.reading import Readers, named
 from syncd.model.errors import NoSpace, RootGone, Usage
 from syncd.model.path import RESERVED, RelPath, is_reserved, shown
-from syncd.ports import Durable, RootIdentity, Traits
+from syncd.ports import Content, Dir, Durable, RootIdentity, Traits
 
 __all__ = ["PosixFs", "check_root", "probe_traits", "read_marker", "tie_root"]
 
@@ -44,10 +46,17 @@ class PosixFs:
     With *expected* (what ``tie_root`` returned) nothing is opened before the root was proven to carry that marker.
     Without, the folder found at the first use is taken for the root (``init``).
     *assumed* are its traits while a full disk does not let them be tried out: it stops downloads, nothing else.
-    ``opened`` counts how often a file's content was opened.
+    ``opened`` counts how often a file's content was opened. With *readers* many small files are read by them.
     """
 
-    def __init__(self, root_path: str, *, expected: RootIdentity | None = None, assumed: Traits | None = None) -> None:
+    def __init__(
+        self,
+        root_path: str,
+        *,
+        expected: RootIdentity | None = None,
+        assumed: Traits | None = None,
+        readers: Readers | None = None,
+    ) -> None:
         if sys.getfilesystemencoding() != "utf-8":
             raise Usage(f"names are read as {sys.getfilesystemencoding()}, not UTF-8; set PYTHONUTF8=1 and start again")
         self._path = os.path.abspath(root_path)
@@ -55,6 +64,7 @@ class PosixFs:
         self._at: tuple[int, int] | None = None
         self._traits: Traits | None = None
         self._assumed = assumed
+        self._readers = readers
         self._exchanges: bool | None = None
         self._lock = threading.Lock()  # guards the fields above and the counter; never held during I/O
         self._probing = threading.Lock()  # one trial at a time, in one directory
@@ -163,6 +173,19 @@ class PosixFs:
         if durable:
             here.sync()
         return here.child(name)
+
+    def contents(
+        self, asked: Sequence[tuple[Dir, Sequence[str]]], limit: int, unless: bytes
+    ) -> list[Sequence[Content | None]]:
+        """See ``LocalFs``; without ``Readers`` nothing is known of any."""
+        if self._readers is None:
+            return [[None] * len(names) for _, names in asked]
+        names = named([(posix(directory).descriptor, names) for directory, names in asked])
+        found = self._readers.read(names, limit, unless)
+        with self._lock:
+            self.opened += len(found) - found.count(None)
+        rest = iter(found)
+        return [list(islice(rest, len(names))) for _, names in asked]
 
     def make_durable(self, opened: Sequence[Durable]) -> None:
         """Make all of *opened*, files and directories, durable: one syncfs for a large batch, fsync otherwise."""

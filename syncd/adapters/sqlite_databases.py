@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from syncd.adapters.posix_dir import PosixDir
+from syncd.adapters.posix_dir import posix
 from syncd.model.errors import Corrupt, NoSpace, Refused, Transient
 from syncd.model.path import shown
 from syncd.ports import Dir
@@ -41,7 +41,7 @@ class SqliteDatabases:
 
     def writing(self, directory: Dir, name: str) -> bool:
         """Return whether another process holds SQLite's lock for writing the main file. Asks only, takes nothing."""
-        fd = os.open(name, _READ, dir_fd=_posix(directory).descriptor)
+        fd = os.open(name, _READ, dir_fd=posix(directory).descriptor)
         try:
             return any(_is_locked(fd, start, length) for start, length in _LOCKS)
         finally:
@@ -49,7 +49,7 @@ class SqliteDatabases:
 
     def copy(self, directory: Dir, name: str, ino: int, to: Dir, copy: str) -> None:
         """See the port."""
-        source, target = _posix(directory).descriptor, _posix(to).descriptor
+        source, target = posix(directory).descriptor, posix(to).descriptor
         wal = directory.stat(name + "-wal")
         main = directory.stat(name)
         size = sum(stat.fingerprint.size for stat in (main, wal) if stat is not None)
@@ -73,7 +73,7 @@ class SqliteDatabases:
 
     def alone(self, directory: Dir, name: str, ino: int) -> "_Child | None":
         """See the port."""
-        source = _posix(directory).descriptor
+        source = posix(directory).descriptor
         child = _Child({"do": "alone", "source": source, "name": name, "ino": ino}, (source,))
         try:
             state, why = child.answer(self._seconds or ALONE_SECONDS)
@@ -140,9 +140,3 @@ def _is_locked(fd: int, start: int, length: int) -> bool:
         asked = _FLOCK.pack(start, length, 0, fcntl.F_RDLCK, os.SEEK_SET)
         found = int(_FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))[3])
     return found != fcntl.F_UNLCK
-
-
-def _posix(directory: Dir) -> PosixDir:
-    if not isinstance(directory, PosixDir):
-        raise TypeError("a database lies in a real directory")
-    return directory

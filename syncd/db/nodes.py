@@ -4,7 +4,7 @@ The names of children, paths, orphans and listings are in ``structure``; this mo
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import apsw
@@ -50,6 +50,10 @@ _AT_FOLDED: Final = {
 _ANY_CHILD: Final = {t: f"SELECT 1 FROM node WHERE {t.value}_parent = ? LIMIT 1" for t in Tree}
 _BY_NODE_ID: Final = "SELECT id FROM node WHERE node_id = ?"
 _BY_INODE: Final = "SELECT id FROM node WHERE l_ino = ? AND l_dev = ? ORDER BY l_presence <> 'present', id"
+_STRANGERS: Final = (
+    "SELECT key FROM json_each(?1) WHERE NOT EXISTS"
+    " (SELECT 1 FROM node INDEXED BY node_l_ino WHERE l_ino = value AND l_dev = ?2)"
+)
 _VANISHED: Final = (
     f"{_SELECT} WHERE l_hash = ? AND l_presence = 'absent' AND kind = ? AND s_presence = 'present' ORDER BY id"
 )
@@ -101,10 +105,22 @@ _INSERT_COLUMNS: Final = (
     "node_id", "kind", *_columns(Tree.SYNCED), *_columns(Tree.REMOTE), *_columns(Tree.LOCAL),
     "l_hash_alg", *_PRINT_COLUMNS, "l_racy",
 )  # fmt: skip
-_INSERT: Final = (
-    f"INSERT INTO node ({', '.join(_INSERT_COLUMNS)}, r_gen, scan_gen)"
-    f" VALUES ({', '.join('?' for _ in _INSERT_COLUMNS)}, {_LISTING}, {_SCAN})"
-)
+_NEW_HERE_COLUMNS: Final = ("kind", *_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy")
+_NEW_THERE_COLUMNS: Final = ("node_id", "kind", *_columns(Tree.REMOTE))
+
+
+def _insert_sql(columns: Sequence[str]) -> str:
+    return (
+        f"INSERT INTO node ({', '.join(columns)}, r_gen, scan_gen)"
+        f" VALUES ({', '.join('?' for _ in columns)}, {_LISTING}, {_SCAN})"
+    )
+
+
+_INSERT: Final = _insert_sql(_INSERT_COLUMNS)
+# Mostly one side alone has what is new: a third of the columns, and of the time.
+_INSERT_NEW_HERE: Final = _insert_sql(_NEW_HERE_COLUMNS)
+_INSERT_NEW_THERE: Final = _insert_sql(_NEW_THERE_COLUMNS)
+_NOTHING: Final = Absent()
 
 Columns = tuple[SqlValue, ...]
 
@@ -194,6 +210,17 @@ class Nodes(Structure):
         """Return rows whose kept fingerprint has this inode; those present in L first, then by key."""
         return self._of_keys(self._keys(_BY_INODE, (wide(ino), wide(dev))))
 
+    def strangers(self, inodes: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Return those of *inodes*, each a device and a number, that no row's kept fingerprint has."""
+        asked: dict[int, list[int]] = {}
+        for dev, ino in inodes:
+            asked.setdefault(dev, []).append(ino)
+        found: set[tuple[int, int]] = set()
+        for dev, numbers in asked.items():
+            rows = self._execute(_STRANGERS, (json.dumps([wide(ino) for ino in numbers]), wide(dev))).fetchall()
+            found |= {(dev, numbers[at]) for (at,) in rows}  # type: ignore[index]
+        return found
+
     def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
         return self._all(_VANISHED, (hash, kind.value))
@@ -243,13 +270,16 @@ class Nodes(Structure):
         racy: bool = False,
     ) -> NodeKey:
         """Add a row and return its key, which is never used again."""
-        self._execute(
-            _INSERT,
-            (
-                node_id, kind.value, *_state_and_version(synced), *_state_and_version(remote), _fold(remote),
-                *_state(local), _fold(local), HASH_ALG, *fingerprint_columns(fingerprint), int(racy),
-            ),
-        )  # fmt: skip
+        new = synced == _NOTHING
+        if new and local == _NOTHING and fingerprint is None and not racy:
+            self._execute(_INSERT_NEW_THERE, (node_id, kind.value, *_state_and_version(remote), _fold(remote)))
+            return self._connection.last_insert_rowid()
+        here = (*_state(local), _fold(local), HASH_ALG, *fingerprint_columns(fingerprint), int(racy))
+        if new and node_id is None and remote == _NOTHING:
+            self._execute(_INSERT_NEW_HERE, (kind.value, *here))
+        else:
+            there = (*_state_and_version(remote), _fold(remote))
+            self._execute(_INSERT, (node_id, kind.value, *_state_and_version(synced), *there, *here))
         return self._connection.last_insert_rowid()
 
     def set_local(self, key: NodeKey, state: State, fingerprint: Fingerprint | None, racy: bool = False) -> None:

@@ -4,7 +4,8 @@ For ``Database`` alone; views see other processes' writes, and read every time. 
 a row is forgotten before it is written. A rollback takes writes back: whoever does it says ``forget``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import apsw
@@ -19,8 +20,13 @@ from syncd.model.path import ROOT, NodeKey, RelPath, fold
 KEPT: Final = 16384
 ANSWERS_KEPT: Final = 16384
 PATHS_KEPT: Final = 4096
+AT_ONCE: Final = 1024
 """Rows, answers to who has a name in a tree, and directories whose paths are known, kept at most: some 30 MB, however
-many files the root has. The oldest go first."""
+many files the root has. The oldest go first, so many at once: to find the oldest of a dictionary passes all that went
+before it."""
+
+STRANGERS_KEPT: Final = 16384
+"""Inodes that are known to be no row's."""
 
 
 class OwnMeta(Meta):
@@ -89,10 +95,10 @@ class Names:
     def keep(self, parent: NodeKey, folded: str, keys: tuple[NodeKey, ...]) -> None:
         """Keep what the table said."""
         self._answers[parent, folded] = keys
-        if len(self._answers) > ANSWERS_KEPT:
-            oldest = next(iter(self._answers))
-            del self._answers[oldest]
-            self._whole.discard(oldest[0])
+        if len(self._answers) > ANSWERS_KEPT + AT_ONCE:
+            for oldest in list(islice(self._answers, AT_ONCE)):
+                del self._answers[oldest]
+                self._whole.discard(oldest[0])
 
     def made(self, directory: NodeKey) -> None:
         """A row was made for a directory: nothing has a place in it yet."""
@@ -137,6 +143,7 @@ class OwnNodes(Nodes):
         self._paths: dict[tuple[str, NodeKey], RelPath] = {}
         self._climbed: set[NodeKey] = set()  # whoever is on one of those paths
         self._any_vanished: bool | None = None
+        self._strangers: set[tuple[int, int]] = set()
 
     def node(self, key: NodeKey) -> Node | None:
         kept = self._rows.get(key)
@@ -169,6 +176,18 @@ class OwnNodes(Nodes):
             names.keep(parent, folded, keys)
         return self._of_keys(keys)
 
+    def nobody_has(self, parent: NodeKey, name: str) -> bool:
+        """Return whether it is known, without asking the table, that neither L nor R has the name in any case."""
+        folded = fold(name)
+        return self._here.get(parent, folded) == () == self._there.get(parent, folded)
+
+    def expect(self, inodes: Iterable[tuple[int, int]]) -> None:
+        """``by_inode`` will be asked of these, one by one: ask the table once."""
+        self._strangers = self.strangers(islice(inodes, STRANGERS_KEPT))
+
+    def by_inode(self, dev: int, ino: int) -> list[Node]:
+        return [] if (dev, ino) in self._strangers else super().by_inode(dev, ino)
+
     def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
         if self._any_vanished is None:  # mostly nothing has: whatever is new need not be compared with it
             self._any_vanished = self.any_vanished()
@@ -185,6 +204,7 @@ class OwnNodes(Nodes):
         fingerprint: Fingerprint | None = None,
         racy: bool = False,
     ) -> NodeKey:
+        self._has_inode(fingerprint)
         key = super().insert(
             kind, node_id=node_id, synced=synced, remote=remote, local=local, fingerprint=fingerprint, racy=racy
         )
@@ -201,6 +221,7 @@ class OwnNodes(Nodes):
 
     def set_local(self, key: NodeKey, state: State, fingerprint: Fingerprint | None, racy: bool = False) -> None:
         kept = self._rows.get(key)
+        self._has_inode(fingerprint)
         super().set_local(key, state, fingerprint, racy)
         self._moved_here(key, kept, state)
         if isinstance(state, Absent):
@@ -232,6 +253,7 @@ class OwnNodes(Nodes):
         self, key: NodeKey, synced: Present | Absent, local: Present, fingerprint: Fingerprint, racy: bool
     ) -> None:
         kept = self._rows.get(key)
+        self._has_inode(fingerprint)
         super().settle_local(key, synced, local, fingerprint, racy)
         self._moved_here(key, kept, local)
         if kept is not None and _reads_back(local, bare=True):
@@ -300,6 +322,7 @@ class OwnNodes(Nodes):
         self._keys_of.clear()
         self._here.forget()
         self._there.forget()
+        self._strangers = set()
         self._forget_paths()
 
     # --- what is kept
@@ -308,13 +331,18 @@ class OwnNodes(Nodes):
         self._rows[node.id] = node
         if node.node_id is not None:
             self._keys_of[node.node_id] = node.id
-        if len(self._rows) > KEPT:
-            self._drop(next(iter(self._rows)))
+        if len(self._rows) > KEPT + AT_ONCE:
+            for oldest in list(islice(self._rows, AT_ONCE)):
+                self._drop(oldest)
 
     def _drop(self, key: NodeKey) -> None:
         node = self._rows.pop(key, None)
         if node is not None and node.node_id is not None:
             self._keys_of.pop(node.node_id, None)
+
+    def _has_inode(self, fingerprint: Fingerprint | None) -> None:
+        if fingerprint is not None:
+            self._strangers.discard((fingerprint.dev, fingerprint.ino))
 
     def _changing(self, key: NodeKey | None) -> None:
         if key is None:

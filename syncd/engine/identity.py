@@ -42,9 +42,15 @@ class Identity:
             for seen in unit.seen
             if seen.kind is Kind.DIRECTORY
         }
+        prints = (seen.fingerprint for unit in usable for seen in unit.seen)
+        self.desk.db.nodes.expect((one.dev, one.ino) for one in prints)
 
     def in_place(self, unit: UnitLooked, seen: Seen, began: int) -> bool:
         """Settle a name whose place keeps its node; returns whether it is settled."""
+        if self.desk.db.nodes.nobody_has(unit.directory, seen.name):
+            places = self._coming()
+            if not places or Place(unit.directory, seen.name) not in places:
+                return False
         occupants = self.desk.db.nodes.at(Tree.LOCAL, unit.directory, seen.name)
         arriving = self.desk.db.nodes.at(Tree.REMOTE, unit.directory, seen.name)
         under_way = any(node.id in self.desk.running for node in arriving)

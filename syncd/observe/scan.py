@@ -8,6 +8,7 @@ opens what is not a regular file, and never touches the database.
 import errno
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,17 +16,17 @@ from syncd.model.job import KnownEntry, LookJob, LookUnit
 from syncd.model.node import Kind, Reason
 from syncd.model.observation import Looked, Seen, Unhashed, UnitFault, UnitLooked, Unseen
 from syncd.model.path import RESERVED, is_reserved, name_fault, shown
-from syncd.observe.content import read_content, why
+from syncd.observe.content import SMALL, read_content, why
 from syncd.observe.cuts import Cuts
-from syncd.observe.databases import SIDECARS
+from syncd.observe.databases import MAGIC, SIDECARS
 from syncd.observe.durable import made_durable
-from syncd.observe.fingerprint import is_unchanged
+from syncd.observe.fingerprint import is_racy, is_unchanged
 from syncd.observe.ignore import Rules, Sieve, is_litter
 from syncd.observe.pairs import Headers, Pairs, find_pairs
 from syncd.observe.rules import RulesReader
 from syncd.observe.sameness import digest_of
 from syncd.observe.snapshots import Snapshots
-from syncd.ports import Clock, Dir, Entry, LocalFs, Stat
+from syncd.ports import Clock, Content, Dir, Entry, LocalFs, Stat
 
 _FAULTS: Final = {
     errno.ENOENT: UnitFault.GONE,
@@ -93,52 +94,59 @@ class Looker:
         Raises RootGone when the root itself is not the proven one: then nothing at all can be said (P8)."""
         rules = self._rules.read()
         budget = _Budget(job.hash_limit)
-        units = tuple(self._unit(unit, rules, job.deep, budget) for unit in job.units)
+        with ExitStack() as opened:
+            begun = [self._begin(unit, rules, job.deep, budget, opened) for unit in job.units]
+            self._read_small([each for each in begun if isinstance(each, _UnitLook) and each.small])
+            units = tuple(each.told() if isinstance(each, _UnitLook) else each for each in begun)
         return Looked(job, made_durable(self._fs, job, units), rules.text)
 
-    def _unit(self, unit: LookUnit, rules: Rules, deep: bool, budget: _Budget) -> UnitLooked:
+    def _begin(
+        self, unit: LookUnit, rules: Rules, deep: bool, budget: _Budget, opened: ExitStack
+    ) -> "UnitLooked | _UnitLook":
+        """Look at one directory, small files put off: those of the whole job are read together."""
         whole = unit.names is None
         try:
             directory = self._fs.open_dir(unit.path)
         except OSError as error:
             fault = _FAULTS.get(error.errno or 0, UnitFault.UNREADABLE)
             return UnitLooked(unit.directory, unit.path, whole, fault=fault)
-        with directory:
+        with ExitStack() as here:
+            here.enter_context(directory)
             try:
                 entries = directory.entries() if unit.names is None else _entries_of(directory, unit.names)
                 sieve, tick = rules.within(unit.path), self._fs.traits.time_tick_ns
                 look = _UnitLook(self._clock, tick, directory, unit, sieve, deep, budget, self._snapshots, self._cuts)
-                digest = digest_of(directory.dev, directory.ino, entries) if whole else None
+                look.digest = digest_of(directory.dev, directory.ino, entries) if whole else None
                 if unit.digest is not None:
-                    if digest != unit.digest:
+                    if look.digest != unit.digest:
                         return UnitLooked(unit.directory, unit.path, whole, fault=UnitFault.DIFFERS)
                     return look.same(entries)
                 if self._snapshots is not None:
                     look.pair(entries, self._headers)
-                gone = look.compare(entries)
+                look.compare(entries)
             except OSError:  # the listing itself failed: nothing may be concluded from half of it
                 return UnitLooked(unit.directory, unit.path, whole, fault=UnitFault.UNREADABLE)
-            found = look.found
-            return UnitLooked(
-                unit.directory,
-                unit.path,
-                whole,
-                dev=directory.dev,
-                ino=directory.ino,
-                seen=tuple(found.seen),
-                unhashed=tuple(found.unhashed),
-                unseen=tuple(found.unseen),
-                gone=gone,
-                directories=tuple(found.directories),
-                processed=len(entries),
-                empty=_is_empty(entries),
-                digest=None if gone or look.pairs.mains or look.pairs.sidecars or found.anything else digest,
-            )
+            if not look.small:
+                return look.told()
+            opened.enter_context(here.pop_all())
+        return look
+
+    def _read_small(self, looks: Sequence["_UnitLook"]) -> None:
+        if not looks:
+            return
+        read_ns = int(self._clock.now() * 1e9)
+        asked = [(look.directory, list(look.small)) for look in looks]
+        for look, found in zip(looks, self._fs.contents(asked, SMALL, MAGIC), strict=True):
+            look.read_small(found, read_ns)
 
 
 def _is_empty(entries: Iterable[Entry]) -> bool:
     """Return whether there is nothing but litter."""
     return all(is_litter(entry.name) for entry in entries)
+
+
+def _name_of(seen: Seen) -> str:
+    return seen.name
 
 
 def _entries_of(directory: Dir, names: Iterable[str]) -> list[Entry]:
@@ -174,6 +182,32 @@ class _UnitLook:
     cuts: Cuts | None = None
     pairs: Pairs = field(default_factory=Pairs)
     found: _Found = field(default_factory=_Found)
+    small: dict[str, tuple[Stat, KnownEntry | None]] = field(default_factory=dict)
+    """Files that are still to be read, with what was known of them."""
+    digest: bytes | None = None
+    gone: tuple[str, ...] = ()
+    processed: int = 0
+    empty: bool = False
+
+    def told(self) -> UnitLooked:
+        """Return what was found, once all of it was read."""
+        found = self.found
+        same = not (self.gone or self.pairs.mains or self.pairs.sidecars or found.anything)
+        return UnitLooked(
+            self.unit.directory,
+            self.unit.path,
+            self.unit.names is None,
+            dev=self.directory.dev,
+            ino=self.directory.ino,
+            seen=tuple(sorted(found.seen, key=_name_of)),
+            unhashed=tuple(found.unhashed),
+            unseen=tuple(found.unseen),
+            gone=self.gone,
+            directories=tuple(found.directories),
+            processed=self.processed,
+            empty=self.empty,
+            digest=self.digest if same else None,
+        )
 
     def pair(self, entries: list[Entry], headers: Headers) -> None:
         """Find the databases with sidecars among *entries*, before they are compared."""
@@ -203,8 +237,9 @@ class _UnitLook:
             digest=self.unit.digest,
         )
 
-    def compare(self, entries: list[Entry]) -> tuple[str, ...]:
-        """Compare every entry; returns the known names that are gone, sorted."""
+    def compare(self, entries: list[Entry]) -> None:
+        """Compare every entry, and find out which known names are gone; small files are left to be read."""
+        self.processed, self.empty = len(entries), _is_empty(entries)
         known = _by_name(self.unit.known)
         matched = 0
         unclear: list[str] = []
@@ -237,7 +272,7 @@ class _UnitLook:
         if self.unit.names is not None:
             asked = frozenset(self.unit.names)
             gone = [name for name in gone if name in asked]
-        return tuple(sorted(gone))
+        self.gone = tuple(sorted(gone))
 
     def _unclear(self, names: list[str], known: dict[str, KnownEntry]) -> list[str]:
         """Look again at listed names without a stat; returns those that are known and no longer listed."""
@@ -303,10 +338,28 @@ class _UnitLook:
     def _content(self, name: str, stat: Stat, before: KnownEntry | None) -> None:
         if not self.budget.take(stat.fingerprint.size):
             self.found.add(Unhashed(name, stat.fingerprint, busy=False))
-            return
+        elif stat.kind is Kind.FILE and stat.fingerprint.size <= SMALL and name not in self.pairs.mains:
+            self.small[name] = (stat, before)
+        else:
+            self._read(name, stat, before)
+
+    def read_small(self, contents: Sequence[Content | None], read_ns: int) -> None:
+        """Take in what was read since *read_ns* (wall clock, ns); what could not be is looked at by itself."""
+        for (name, (stat, before)), content in zip(self.small.items(), contents, strict=True):
+            if content is None:
+                self._read(name, stat, before)
+                continue
+            here = content.stat
+            racy = is_racy(here.fingerprint, read_ns, self.tick_ns)
+            self._tell(name, Seen(name, Kind.FILE, here.fingerprint, content.hash, here.executable, racy=racy), before)
+
+    def _read(self, name: str, stat: Stat, before: KnownEntry | None) -> None:
         read_ns = int(self.clock.now() * 1e9)
         cuts = None if self.deep else self.cuts  # a deep look is there to read
         what = read_content(self.directory, name, stat, read_ns, self.tick_ns, self.snapshots, cuts)
+        self._tell(name, what, before)
+
+    def _tell(self, name: str, what: Seen | Unhashed | Unseen, before: KnownEntry | None) -> None:
         if isinstance(what, Seen) and before is not None and _still(before, what):
             if what.hash == before.hash and before.executable in (None, what.executable):
                 return  # a deep look that found all well

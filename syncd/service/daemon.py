@@ -19,6 +19,7 @@ import structlog
 from syncd.adapters import lockfile
 from syncd.adapters.hub_remote import HubRemote
 from syncd.adapters.posix_fs import PosixFs
+from syncd.adapters.reading import Readers
 from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.adapters.system import SystemChance, SystemClock, give_back_memory
 from syncd.control.server import ControlServer
@@ -130,7 +131,10 @@ class Daemon:
         clock, chance = SystemClock(), SystemChance()
         record = self.record
         assumed = known_traits.recall(self._folder.base)
-        self._fs = PosixFs(record.path, expected=RootIdentity(record.id, record.dev, record.ino), assumed=assumed)
+        readers = Readers()
+        undo.callback(readers.close)
+        tied = RootIdentity(record.id, record.dev, record.ino)
+        self._fs = PosixFs(record.path, expected=tied, assumed=assumed, readers=readers)
         self._remote = HubRemote(
             record.address, Tokens(self._roots).get(record.id), expect=(record.hub_id, record.space_id)
         )

@@ -17,6 +17,7 @@ import pytest
 
 from syncd.adapters import posix_syscalls
 from syncd.adapters.posix_fs import PosixFs, tie_root
+from syncd.adapters.reading import Readers
 from syncd.ports import Dir, LocalFs, Stat
 
 MTIME = 1_700_000_000_123_456_789
@@ -169,7 +170,12 @@ def posix(folder: Path) -> Iterator[LocalWorld]:
     root.mkdir()
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")
-    yield LocalWorld(PosixFs(str(root), expected=tie_root(str(root), "ab" * 16)), PosixPerson(root, outside))
+    readers = Readers()
+    fs = PosixFs(str(root), expected=tie_root(str(root), "ab" * 16), readers=readers)
+    try:
+        yield LocalWorld(fs, PosixPerson(root, outside))
+    finally:
+        readers.close()
 
 
 @contextmanager

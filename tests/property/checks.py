@@ -274,9 +274,25 @@ def check_twins(world: World, ledger: Ledger, left: set[int]) -> None:
         _check_hold(world, world.rows[key])
     for node in world.rows.values():
         if isinstance(node.local, Present) and isinstance(node.remote, Present) and _smaller_twins(world, node):
-            # Only what is held with a place here, and cannot leave, keeps a directory that gives way.
-            below = (world.rows[key] for key in world.holds if place_of(world.rows[key].local) is not None)
-            assert any(world.below(Tree.LOCAL, node.id, held.id) for held in below), f"P10: not given way: {node}"
+            # Only what is held with a place here, and cannot leave, keeps a directory that gives way: and a directory
+            # that cannot move out of it, because what is held so has the name it goes to.
+            here = {key for key in world.holds if place_of(world.rows[key].local) is not None}
+            below = (n for n in world.rows.values() if world.below(Tree.LOCAL, node.id, n.id))
+            kept = any(n.id in here or (n.kind is Kind.DIRECTORY and _waits_for(world, n, here)) for n in below)
+            assert kept, f"P10: not given way: {node}"
+
+
+def _waits_for(world: World, node: Node, others: set[int]) -> bool:
+    """Return whether the node's op waits, in the end, for one of *others*."""
+    context, found, stack = world.context(), {node.id}, [node.id]
+    while stack:
+        op = plan(world, stack.pop(), context).op
+        new = {wait.node for wait in op.waits} - found if op is not None else set()
+        if new & others:
+            return True
+        found |= new
+        stack += new
+    return False
 
 
 def _only_named(world: World, node: Node, stuck: set[int]) -> bool:

@@ -45,6 +45,10 @@ def test_every_cell_of_the_decision_table_is_visited() -> None:
             "twins:0:0:31159aab.24c6e07c.2f1635f9:1dee0435:27118435.34250d78.878d428::",
             id="who made way for a circle made way again, for ever",
         ),
+        pytest.param(
+            "twins:2:0:30284fa3.3664c632.1d943f88.4d8e1f0.3b15ae0c:5916786:1b3a5030.5b12786::",
+            id="a directory cannot move out of one that gives way: what is held has its name",
+        ),
     ],
 )
 def test_p2_a_case_that_failed_once_ends(told: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from blake3 import blake3
 
 from syncd.adapters.posix_dir import os_error, single
 from syncd.adapters.posix_file import full_disk_is_no_space
@@ -19,7 +20,7 @@ from syncd.adapters.posix_marker import MARKER
 from syncd.model.errors import NoSpace, RootGone, Usage
 from syncd.model.node import Kind
 from syncd.model.path import RESERVED, RelPath, is_reserved, shown
-from syncd.ports import Durable, RootIdentity, Traits
+from syncd.ports import Content, Dir, Durable, RootIdentity, Traits
 from tests.sim.directory import SimDir, require_readable
 from tests.sim.disk import Disk, covered
 from tests.sim.features import Features, Flag, fault
@@ -181,6 +182,14 @@ class SimFs(SimProcess):
 
     @full_disk_is_no_space("making files durable")
     @call
+    def contents(
+        self, asked: Sequence[tuple[Dir, Sequence[str]]], limit: int, unless: bytes
+    ) -> list[Sequence[Content | None]]:
+        """Read each as a process that reads would, where there is more than one; a single one is left to the look."""
+        if sum(len(names) for _, names in asked) < 2:
+            return [[None] * len(names) for _, names in asked]
+        return [[_content(directory, name, limit, unless) for name in names] for directory, names in asked]
+
     def make_durable(self, opened: Sequence[Durable]) -> None:
         if len(opened) >= _MANY:
             self._open_proven().volume.sync_all()
@@ -299,3 +308,18 @@ def _read_marker(own: Inode, path: str) -> str | None:
             f"the marker {shown(path)}/{RESERVED}/{MARKER} cannot be read ({shown(str(error))}); nothing is synced: "
             "restore it, or run init again"
         ) from error
+
+
+def _content(directory: Dir, name: str, limit: int, unless: bytes) -> Content | None:
+    try:
+        with directory.open(name) as file:
+            before = file.stat()
+            size = before.fingerprint.size
+            data = file.read(0, size) if size <= limit else b""
+            after = file.stat()
+        named = directory.stat(name)
+    except OSError:
+        return None
+    if len(data) != size or data.startswith(unless) or not before == after == named:
+        return None
+    return Content(before, blake3(data).digest())
