@@ -62,10 +62,13 @@ class Syncd:
         """Ask A's daemon to look at everything."""
         self.devices[0].ask("scan", LONG)
 
-    def index(self, files: int) -> None:
-        """Start A's daemon with the hub away: it looks and hashes, and nothing can be sent."""
+    def configure(self) -> None:
+        """See ``Pair``. The hub goes away again."""
         self._tie()
         self.hub.process.end()
+
+    def index(self, files: int) -> None:
+        """Start A's daemon with the hub away: it looks and hashes, and nothing can be sent."""
         device = self.devices[0]
         device.daemon.start()
         soon(lambda: local_files(device) >= files, f"A does not come to know its {files} files")

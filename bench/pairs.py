@@ -58,10 +58,14 @@ class Pair(Protocol):
         """Look at everything once, where nothing changed."""
         ...
 
+    def configure(self) -> None:
+        """Write down who is tied to what: what comes before ``index``, and is no part of it."""
+        ...
+
     def index(self, files: int) -> None:
         """Begin without any knowledge, and return once *files* in a (and b, if it looks at both) are known.
 
-        Takes the place of ``open``. Raises CannotDo where nothing *indexes*."""
+        With ``configure`` it takes the place of ``open``. Raises CannotDo where nothing *indexes*."""
         ...
 
     def pids(self) -> dict[str, int]:
@@ -111,6 +115,9 @@ class Tool(abc.ABC):
         self._server: subprocess.Popen[bytes] | None = None
         for folder in (self.a, self.b):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def configure(self) -> None:  # noqa: B027 – there is nothing to be written down
+        """See ``Pair``."""
 
     @abc.abstractmethod
     def call(self) -> None:

@@ -120,6 +120,7 @@ class Life:
             index_of(bench, row, self.pair, self.files, "time")
             took = bench.book.line(row, OURS).figures["time"][-1]
         else:
+            self.pair.configure()
             began = time.perf_counter()
             self.pair.index(self.files)
             took = time.perf_counter() - began

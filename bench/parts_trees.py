@@ -32,12 +32,13 @@ def index(bench: Bench) -> None:
             for _ in range(bench.repeat):
                 for temperature in bench.temperatures():
                     with bench.open(kind, fill, both=not kind.daemon) as pair:
-                        bench.heat(temperature)
                         index_of(bench, "index", pair, bench.size("many"), temperature)
 
 
 def index_of(bench: Bench, row: str, pair: Pair, files: int, temperature: str) -> None:
     """Let it index what is there; write down the time and the memory of its first process."""
+    pair.configure()
+    bench.heat(temperature)
     with Memory(pair.pids) as memory:
         bench.timed(row, pair, lambda: pair.index(files), temperature)
     line = bench.line(row, type(pair))
@@ -159,7 +160,6 @@ def million(bench: Bench) -> None:
         if is_ours(kind) or not bench.wants("index-million", "rescan-million"):
             continue
         with bench.trying("index-million", kind.name), bench.open(kind, fill, both=not kind.daemon) as pair:
-            bench.heat("time")
             with bench.trying("index-million", kind.name):
                 index_of(bench, "index-million", pair, files, "time")
             if not kind.indexes:

@@ -163,10 +163,14 @@ class Syncthing:
         """Ask A to look at everything."""
         self._both[0].ask(f"db/scan?folder={FOLDER}", "POST")
 
-    def index(self, files: int) -> None:
-        """Start A alone on a folder it never saw."""
+    def configure(self) -> None:
+        """See ``Pair``; for A alone."""
         (one,) = self._both = [Instance(self.base / "home-a", self.a)]
         one.configure(f"tcp://127.0.0.1:{free_port()}", {one.id: "dynamic"})
+
+    def index(self, files: int) -> None:
+        """Start A alone on a folder it never saw."""
+        (one,) = self._both
         one.start()
         soon(lambda: one.holds(lambda it: it.scanned(files)), "Syncthing does not end its first scan")
 

@@ -3,7 +3,8 @@
 With loss, a TCP connection carries at most some MSS / RTT * sqrt(3/2) / sqrt(loss), whatever the link could: 90 kB/s at
 200 ms and 1 % (Mathis, Semke, Mahdavi and Ott, "The Macroscopic Behavior of the TCP Congestion Avoidance Algorithm",
 1997). So the number of connections is found by trying: more of them as long as all together get more done, and no more
-than that, since each takes its share from whoever else uses the link. On a fast link there is one, and large requests.
+than that, since each takes its share from whoever else uses the link. On a fast link there are two, and large requests:
+what one brought is stored while the other brings more. A single request needs no other thread.
 
 Owns the threads of one direction. Knows nothing of what travels.
 """
@@ -13,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar, cast
 
 from syncd.model.errors import Offline
@@ -21,7 +23,10 @@ MOST: Final = 12
 """Connections of one direction, at most. The pool has a few more, for calls."""
 
 FAST: Final = 4 << 20
-"""Bytes a second of one connection from which on a second one would not be noticed."""
+"""Bytes a second of one connection from which on the link is no reason for more."""
+
+FAST_STREAMS: Final = 2
+"""Connections on a fast link: both ends compute, and wait for their disks, by turns."""
 
 FIRST_BYTES: Final = 128 * 1024
 """The first request on an unknown link, in bytes: large enough to tell a rate, over in two seconds on a slow one."""
@@ -29,8 +34,8 @@ FIRST_BYTES: Final = 128 * 1024
 PART_SECONDS: Final = 2.0
 """A request on a slow link takes about this long: the round trip it waits for is a small share of it."""
 
-MOST_BYTES: Final = 16 << 20
-"""A request on a fast link; the hub stores a part of it while the next one arrives."""
+MOST_BYTES: Final = 8 << 20
+"""A request on a fast link."""
 
 LEAST_TOLD: Final = 64 * 1024
 ROUNDS: Final = 2
@@ -66,6 +71,29 @@ class _Task(Generic[T]):
         return cast(T, self._result)
 
 
+class _Ahead(Generic[T]):
+    """An iterator of which one can ask whether there is more. The next is made when that matters, and not before."""
+
+    def __init__(self, works: Iterable[T]) -> None:
+        self._left = iter(works)
+        self._held: deque[T] = deque()
+
+    def _holds(self, count: int) -> bool:
+        self._held.extend(islice(self._left, max(0, count - len(self._held))))
+        return len(self._held) >= count
+
+    @property
+    def some(self) -> bool:
+        return self._holds(1)
+
+    @property
+    def one(self) -> bool:
+        return not self._holds(2)
+
+    def take(self) -> T:
+        return self._held.popleft()
+
+
 class Pace:
     """How many connections are best, found by trying. Pure: times are arguments, in steady seconds."""
 
@@ -88,8 +116,8 @@ class Pace:
         rate = size / max(seconds, 1e-6)
         if rate >= FAST:
             self.part_bytes = MOST_BYTES
-            if self.streams > 1:
-                self._settle(self.streams // 2, now)
+            if self.streams != FAST_STREAMS:
+                self._settle(max(self.streams // 2, FAST_STREAMS), now)
             return
         self.part_bytes = min(max(int(rate * PART_SECONDS), FIRST_BYTES), MOST_BYTES)
         if not self._growing and now - self._settled_at > AGAIN_SECONDS:
@@ -138,20 +166,17 @@ class Spread:
         may depend on what was learnt so far. At most twice as many are begun or kept as there are connections. What
         one raises is raised in its turn; what was begun by then goes on by itself, and is not waited for."""
         waiting: deque[_Task[T]] = deque()
-        left = iter(works)
-        work = next(left, None)
+        left = _Ahead(works)
         try:
-            while work is not None or waiting:
+            while left.some or waiting:
                 if waiting and waiting[0].done:
                     yield waiting.popleft().outcome()
-                elif work is not None and self.pace.streams == 1 and not waiting:
-                    yield self._measured(work)  # in this thread: most links need no other
-                    work = next(left, None)
-                elif work is not None and self._room(waiting):
-                    waiting.append(self._submit(work))
-                    work = next(left, None)
+                elif left.some and not waiting and (self.pace.streams == 1 or left.one):
+                    yield self._measured(left.take())  # in this thread: most transfers need no other
+                elif left.some and self._room(waiting):
+                    waiting.append(self._submit(left.take()))
                 else:
-                    self._wait(waiting, work is not None)
+                    self._wait(waiting, left.some)
         finally:
             with self._changed:
                 for task in waiting:

@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from syncd.adapters.http_client import HttpClient, HttpStream
 from syncd.adapters.hub_faults import raise_for
-from syncd.adapters.hub_spread import MOST_BYTES, Spread
+from syncd.adapters.hub_spread import FAST_STREAMS, MOST_BYTES, Spread
 from syncd.model import wire
 from syncd.model.errors import Corrupt, Offline, Outdated, Refused, SyncdError
 from syncd.model.invite import HubAddress
@@ -30,6 +30,9 @@ RESUME_BYTES: Final = 256 * 1024
 
 SLOWEST: Final = 8 * 1024
 """Bytes a second below which a transfer counts as hanging."""
+
+MUCH: Final = 4 * MOST_BYTES
+"""Bytes from which on also a fast link gets several requests at a time."""
 
 _HEAD_SECONDS: Final = 60.0
 TOLD_SECONDS: Final = 1.0
@@ -138,20 +141,26 @@ class Transfer:
         at = 0
         while at < len(hashes):
             left = hashes[at:]
-            for chunk in self._spread(left) if self._far else self._near(left):
+            for chunk in self._spread(left) if self._is_split(len(left)) else self._near(left):
                 at += 1
                 yield chunk
 
-    @property
-    def _far(self) -> bool:
-        return self._down.pace.streams > 1 or self._down.pace.part_bytes < MOST_BYTES
+    def _is_split(self, count: int) -> bool:
+        """Whether so many chunks are worth several requests: on a far link any, on a fast one much."""
+        pace = self._down.pace
+        if pace.streams > FAST_STREAMS or pace.part_bytes < MOST_BYTES:
+            return True
+        return pace.streams > 1 and count * self._mean >= MUCH
 
     def _near(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """Yield chunks as they come, as long as one connection is fast enough."""
         with closing(self._fetch(hashes[: wire.MAX_FRAMES], self._down.note)) as stream:
-            for chunk in stream:
+            received = 0
+            for number, chunk in enumerate(stream, 1):
+                received += len(chunk[1])
+                self._mean = received / number
                 yield chunk
-                if self._far:
+                if self._is_split(len(hashes) - number):
                     return
 
     def _spread(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -160,7 +169,7 @@ class Transfer:
                 yield from chunks
                 if error is not None:
                     raise error
-                if not self._far:
+                if not self._is_split(len(hashes)):
                     return
 
     def _asked(self, hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -7,6 +7,9 @@ import secrets
 import time
 from typing import Final
 
+_IDS_AT_ONCE: Final = 256
+"""Ids for which chance is asked of the system at once: each call hands the interpreter's lock to another thread."""
+
 MOST_DESCRIPTORS: Final = 16_384
 """Open files a process may have, if the system allows: far above what the pools can use."""
 
@@ -33,6 +36,7 @@ class SystemChance:
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
+        self._pool: list[bytes] = []  # for ids, which are no secrets
 
     def token(self, size: int) -> bytes:
         """Return *size* unpredictable bytes."""
@@ -41,7 +45,13 @@ class SystemChance:
     def id(self, now: float) -> bytes:
         """Return 48 bits of milliseconds since the epoch and 80 of chance, as a UUID of version 7 has them (RFC 9562,
         without its six fixed bits)."""
-        return (int(now * 1000) % (1 << 48)).to_bytes(6, "big") + secrets.token_bytes(10)
+        try:
+            chance = self._pool.pop()
+        except IndexError:
+            data = secrets.token_bytes(10 * _IDS_AT_ONCE)
+            self._pool += [data[at : at + 10] for at in range(10, len(data), 10)]
+            chance = data[:10]
+        return (int(now * 1000) % (1 << 48)).to_bytes(6, "big") + chance
 
     def between(self, low: float, high: float) -> float:
         """Return a number in [low, high)."""

@@ -146,15 +146,11 @@ class Database:
                 _mark_suspect(self._path)
                 raise
 
-    def rest(self) -> None:
-        """Nothing is to be done for now: keep nothing of what was read."""
-        self.nodes.rest()
-        self.queue.forget()
-
     def give_back(self) -> None:
         """Keep nothing of what was read, and few of the pages it was read from: those that every step asks for. To read
         them again would be a write on most disks, of the time of access, in the middle of the night."""
-        self.rest()
+        self.nodes.rest()
+        self.queue.forget()
         with self.reading():
             self._connection.execute(f"PRAGMA cache_size = -{KEPT_KIB}")
             apply_cache_size(self._connection)

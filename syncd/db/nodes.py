@@ -4,7 +4,7 @@ The names of children, paths, orphans and listings are in ``structure``; this mo
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import apsw
@@ -105,7 +105,7 @@ _INSERT_COLUMNS: Final = (
     "node_id", "kind", *_columns(Tree.SYNCED), *_columns(Tree.REMOTE), *_columns(Tree.LOCAL),
     "l_hash_alg", *_PRINT_COLUMNS, "l_racy",
 )  # fmt: skip
-_NEW_HERE_COLUMNS: Final = ("kind", *_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy")
+_NEW_HERE_COLUMNS: Final = ("node_id", "kind", *_columns(Tree.LOCAL), "l_hash_alg", *_PRINT_COLUMNS, "l_racy")
 _NEW_THERE_COLUMNS: Final = ("node_id", "kind", *_columns(Tree.REMOTE))
 
 
@@ -210,7 +210,7 @@ class Nodes(Structure):
         """Return rows whose kept fingerprint has this inode; those present in L first, then by key."""
         return self._of_keys(self._keys(_BY_INODE, (wide(ino), wide(dev))))
 
-    def strangers(self, inodes: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    def strangers(self, inodes: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         """Return those of *inodes*, each a device and a number, that no row's kept fingerprint has."""
         asked: dict[int, list[int]] = {}
         for dev, ino in inodes:
@@ -220,6 +220,12 @@ class Nodes(Structure):
             rows = self._execute(_STRANGERS, (json.dumps([wide(ino) for ino in numbers]), wide(dev))).fetchall()
             found |= {(dev, numbers[at]) for (at,) in rows}  # type: ignore[index]
         return found
+
+    def unknown_ids(self, asked: Sequence[bytes]) -> set[bytes]:
+        """Return those of the node ids *asked* for that no row has."""
+        sql = "SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM node AS n WHERE n.node_id = unhex(value))"
+        rows = self._execute(sql, (json.dumps([node_id.hex() for node_id in asked]),)).fetchall()
+        return {asked[at] for (at,) in rows}  # type: ignore[index]
 
     def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""
@@ -275,8 +281,8 @@ class Nodes(Structure):
             self._execute(_INSERT_NEW_THERE, (node_id, kind.value, *_state_and_version(remote), _fold(remote)))
             return self._connection.last_insert_rowid()
         here = (*_state(local), _fold(local), HASH_ALG, *fingerprint_columns(fingerprint), int(racy))
-        if new and node_id is None and remote == _NOTHING:
-            self._execute(_INSERT_NEW_HERE, (kind.value, *here))
+        if new and remote == _NOTHING:
+            self._execute(_INSERT_NEW_HERE, (node_id, kind.value, *here))
         else:
             there = (*_state_and_version(remote), _fold(remote))
             self._execute(_INSERT, (node_id, kind.value, *_state_and_version(synced), *there, *here))

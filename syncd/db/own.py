@@ -25,8 +25,11 @@ AT_ONCE: Final = 1024
 many files the root has. The oldest go first, so many at once: to find the oldest of a dictionary passes all that went
 before it."""
 
+MANY: Final = 4
+"""Questions from which on asking the table once for all of them is less work."""
+
 STRANGERS_KEPT: Final = 16384
-"""Inodes that are known to be no row's."""
+"""Inodes, or ids, that are known to be no row's."""
 
 
 class OwnMeta(Meta):
@@ -144,6 +147,7 @@ class OwnNodes(Nodes):
         self._climbed: set[NodeKey] = set()  # whoever is on one of those paths
         self._any_vanished: bool | None = None
         self._strangers: set[tuple[int, int]] = set()
+        self._unknown_ids: set[bytes] = set()
 
     def node(self, key: NodeKey) -> Node | None:
         kept = self._rows.get(key)
@@ -154,7 +158,14 @@ class OwnNodes(Nodes):
             self._keep(found)
         return found
 
+    def expect_ids(self, node_ids: Iterable[bytes]) -> None:
+        """``by_node_id`` will be asked of these, one by one: ask the table once."""
+        asked = list(islice(node_ids, STRANGERS_KEPT))
+        self._unknown_ids = self.unknown_ids(asked) if len(asked) >= MANY else set()
+
     def by_node_id(self, node_id: bytes) -> Node | None:
+        if node_id in self._unknown_ids:
+            return None
         kept = self._rows.get(self._keys_of.get(node_id, 0))
         if kept is not None and kept.node_id == node_id:
             return kept
@@ -183,7 +194,8 @@ class OwnNodes(Nodes):
 
     def expect(self, inodes: Iterable[tuple[int, int]]) -> None:
         """``by_inode`` will be asked of these, one by one: ask the table once."""
-        self._strangers = self.strangers(islice(inodes, STRANGERS_KEPT))
+        asked = list(islice(inodes, STRANGERS_KEPT))
+        self._strangers = self.strangers(asked) if len(asked) >= MANY else set()
 
     def by_inode(self, dev: int, ino: int) -> list[Node]:
         return [] if (dev, ino) in self._strangers else super().by_inode(dev, ino)
@@ -205,6 +217,8 @@ class OwnNodes(Nodes):
         racy: bool = False,
     ) -> NodeKey:
         self._has_inode(fingerprint)
+        if node_id is not None:
+            self._unknown_ids.discard(node_id)
         key = super().insert(
             kind, node_id=node_id, synced=synced, remote=remote, local=local, fingerprint=fingerprint, racy=racy
         )
@@ -261,6 +275,7 @@ class OwnNodes(Nodes):
 
     def set_node_id(self, key: NodeKey, node_id: bytes) -> None:
         was = self._rows.get(key)
+        self._unknown_ids.discard(node_id)
         super().set_node_id(key, node_id)
         if was is not None:
             self._keep(Node(key, node_id, was.kind, was.synced, was.remote, was.local, was.fingerprint, was.racy))
@@ -323,6 +338,7 @@ class OwnNodes(Nodes):
         self._here.forget()
         self._there.forget()
         self._strangers = set()
+        self._unknown_ids = set()
         self._forget_paths()
 
     # --- what is kept

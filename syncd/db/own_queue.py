@@ -4,13 +4,15 @@ For ``Database`` alone, like ``own``. An op is forgotten before it is written, a
 what would be read. A rollback takes writes back: whoever does it says ``forget``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import apsw
 
 from syncd.db.codec import Row
+from syncd.db.own import MANY, STRANGERS_KEPT
 from syncd.db.queue import Queue, QueuedOp, queued_from
 from syncd.model.op import Op, OpState
 from syncd.model.path import NodeKey
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from syncd.ports import Clock
 
 KEPT: Final = 4096
-"""Ops kept at most, and nodes of which it is known whether they have one: some 8 MB. The oldest go first."""
+AT_ONCE: Final = 512
+"""Ops kept at most, and nodes of which it is known whether they have one: some 8 MB. The oldest go first, so many at
+once."""
 NONE: Final = 0
 """In place of an op's id: the node has no live op."""
 
@@ -31,10 +35,16 @@ class OwnQueue(Queue):
         super().__init__(connection, clock)
         self._ops: dict[int, QueuedOp] = {}
         self._ids: dict[NodeKey, int] = {}
+        self._strangers: set[bytes] = set()
+        self._highest: NodeKey | None = None  # no node above it has an op: keys are given in order
 
     def live(self, node: NodeKey) -> QueuedOp | None:
         op_id = self._ids.get(node)
         if op_id == NONE:
+            return None
+        if self._highest is None:
+            self._highest = super().highest_node()
+        if node > self._highest:
             return None
         kept = self._ops.get(op_id) if op_id is not None else None
         if kept is not None:
@@ -54,6 +64,14 @@ class OwnQueue(Queue):
         if found is not None and found.state is not OpState.DONE:
             self._keep(found)
         return found
+
+    def expect(self, keys: Iterable[bytes]) -> None:
+        """``by_key`` will be asked of these, one by one: ask the table once. Nobody mints a key twice."""
+        asked = list(islice(keys, STRANGERS_KEPT))
+        self._strangers = self.strangers(asked) if len(asked) >= MANY else set()
+
+    def by_key(self, key: bytes) -> QueuedOp | None:
+        return None if key in self._strangers else super().by_key(key)
 
     def start(self, op_ids: Sequence[int], run_dirs: Sequence[bytes]) -> None:
         started = [kept for op_id in op_ids if (kept := self._ops.get(op_id)) is not None]
@@ -82,6 +100,8 @@ class OwnQueue(Queue):
         """Read ops again when somebody asks."""
         self._ops.clear()
         self._ids.clear()
+        self._strangers = set()
+        self._highest = None
 
     def forget_of(self, node: NodeKey) -> None:
         """The node's live op is about to go with the node."""
@@ -90,6 +110,7 @@ class OwnQueue(Queue):
     # --- what is kept
 
     def _insert(self, op: Op, state: OpState, key: bytes, not_before: float, now: float) -> int:
+        self._highest = None if self._highest is None else max(self._highest, op.node)
         op_id = super()._insert(op, state, key, not_before, now)
         self._keep(QueuedOp(op_id, key, op, state, next_at=not_before or None, created=now))
         return op_id
@@ -101,13 +122,15 @@ class OwnQueue(Queue):
     def _keep(self, queued: QueuedOp) -> None:
         self._ops[queued.id] = queued
         self._note(queued.op.node, queued.id)
-        if len(self._ops) > KEPT:
-            del self._ops[next(iter(self._ops))]
+        if len(self._ops) > KEPT + AT_ONCE:
+            for oldest in list(islice(self._ops, AT_ONCE)):
+                del self._ops[oldest]
 
     def _note(self, node: NodeKey, op_id: int) -> None:
         self._ids[node] = op_id
-        if len(self._ids) > KEPT:
-            del self._ids[next(iter(self._ids))]
+        if len(self._ids) > KEPT + AT_ONCE:
+            for oldest in list(islice(self._ids, AT_ONCE)):
+                del self._ids[oldest]
 
     def _changing(self, op_id: int | None) -> None:
         if op_id is None:

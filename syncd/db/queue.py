@@ -4,6 +4,7 @@ Ops are derived from the trees: whatever is not running may be dropped and plann
 first: its key, stored before it was sent, tells afterwards what became of it (P4).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -83,6 +84,16 @@ class QueueReader:
     def by_key(self, key: bytes) -> QueuedOp | None:
         """Return the op with this idempotency key, done ones included."""
         return self._one("WHERE key = ?", (key,))
+
+    def strangers(self, asked: Sequence[bytes]) -> set[bytes]:
+        """Return those of the keys *asked* for that no op has, done ones included."""
+        sql = "SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM queue_op AS q WHERE q.key = unhex(value))"
+        rows = self._execute(sql, (json.dumps([key.hex() for key in asked]),)).fetchall()
+        return {asked[at] for (at,) in rows}  # type: ignore[index]
+
+    def highest_node(self) -> NodeKey:
+        """Return the highest key of a node that has a live op; 0 without any."""
+        return int(self._execute("SELECT coalesce(max(node), 0) FROM queue_op WHERE state <> 'done'").get)
 
     def may_have_deleted(self, node: NodeKey) -> bool:
         """Return whether a delete of *node* was sent to the remote of which nobody knows yet what came of it."""

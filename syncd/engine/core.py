@@ -168,10 +168,7 @@ class Engine:
         self.reporter.refresh(self._unproven, self.recovery.first, self.planning.allowed, at_once=told)
         self.asks.answer()
         self.desk.forget_ended()
-        due = self._deadline(pull_due, tried)
-        if self.desk.waits and (due is None or due > self.desk.clock.monotonic()):
-            self.desk.db.rest()
-        return due
+        return self._deadline(pull_due, tried)
 
     def rest(self) -> None:
         """Nothing has happened for a while: give back what was kept for speed, and is made anew when it is needed."""

@@ -132,11 +132,6 @@ class Desk:
         for job in jobs:
             self.workers.submit(job)
 
-    @property
-    def waits(self) -> bool:
-        """Whether nobody works for the engine but the long poll."""
-        return not any(count for lane, count in self.in_flight.items() if lane is not Lane.POLL)
-
     # --- short transactions (P11) --------------------------------------------------------------------------------
 
     @property

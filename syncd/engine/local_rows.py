@@ -63,6 +63,7 @@ class LocalRows:
         """L has something new; returns its row."""
         key = self.desk.db.nodes.insert(
             seen.kind,
+            node_id=self.desk.chance.id(self.desk.clock.now()),  # nearly always it is sent
             local=self._present(None, unit.directory, seen),
             fingerprint=seen.fingerprint,
             racy=seen.racy,

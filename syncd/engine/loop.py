@@ -15,8 +15,9 @@ set back."""
 SILENCE = 2.0
 """Seconds without a message after which it rests."""
 
-BUSY = 64
-"""Messages after which it rests at the next silence. After fewer there is little to give back."""
+BUSY = 16
+"""Messages after which it rests at the next silence. After fewer there is little to give back: each brings some hundred
+rows at most."""
 
 
 FAR = float("inf")

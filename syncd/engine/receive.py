@@ -128,12 +128,14 @@ class RemoteIntake:
 
     def take_listed(self, changes: Sequence[Change]) -> None:
         """Write a part of a listing's page: it has no cursor of its own, and a stop begins the listing anew."""
+        self._expect(changes)
         for change in changes:
             self._take_one(change, listed=True)
         self.top = max(self.top, youngest(changes))
 
     def take(self, pulled: Pulled) -> None:
         """Write a page of changes, or what is left of a listing's page, and its cursor."""
+        self._expect(pulled.changes)
         for change in pulled.changes:
             self._take_one(change, listed=pulled.full)
         top = youngest(pulled.changes)
@@ -166,6 +168,11 @@ class RemoteIntake:
         if not keys:
             self.desk.db.meta.delete(UNLISTED)
             self.desk.db.meta.delete(EPOCH)
+
+    def _expect(self, changes: Sequence[Change]) -> None:
+        """Look up together what is asked of each change: who knows the node, and whether its key is ours."""
+        self.desk.db.nodes.expect_ids(change.node.node_id for change in changes)
+        self.desk.db.queue.expect(change.key for change in changes if change.key)
 
     # --- one node ------------------------------------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ def _send_cut(tools: Tools, source: Source, pieces: Sequence[Piece]) -> None:
                 window[piece.hash] = _piece_data(source, piece, offset)
                 held += piece.size
             offset += piece.size
-            if held >= 2 * tools.limits.window_bytes:  # in one request: the hub stores while it receives
+            if held >= 4 * tools.limits.window_bytes:  # several requests: the hub stores one while the next arrives
                 _put(tools, window)
                 source.moved += held
                 window, held = {}, 0
@@ -311,7 +311,7 @@ def _put(tools: Tools, chunks: dict[bytes, bytes]) -> None:
     batch: list[tuple[bytes, bytes]] = []
     total = 0
     for content, data in chunks.items():
-        if batch and total + len(data) > 2 * tools.limits.window_bytes:
+        if batch and total + len(data) > 4 * tools.limits.window_bytes:
             tools.remote.put_chunks(batch)
             batch, total = [], 0
         batch.append((content, data))

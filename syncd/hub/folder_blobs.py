@@ -8,6 +8,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -66,22 +67,24 @@ class FolderBlobs:
         return self._folder
 
     def write(self, blobs: Sequence[tuple[bytes, bytes]]) -> Sequence[Location]:
-        """Store (hash, data) pairs, one fsync for each file; all durable when this returns. Raises NoSpace."""
+        """Store (hash, data) pairs; all durable when this returns. Raises NoSpace, and then nothing of them is left."""
         compressor = zstandard.ZstdCompressor(level=_LEVEL)
         locations: list[Location | None] = [None] * len(blobs)
         pack: list[tuple[int, _Record]] = []
         packed = 0
-        for index, (digest, data) in enumerate(blobs):
-            record = _record(compressor, digest, data)
-            if record.size >= PACKED_BELOW:
-                locations[index] = self._write_container([record])[0]
-                continue
-            pack.append((index, record))
-            packed += record.size
-            if packed >= PACK_LIMIT:
-                self._write_pack(pack, locations)
-                pack, packed = [], 0
-        self._write_pack(pack, locations)
+        with _Containers(self._folder) as containers:
+            for index, (digest, data) in enumerate(blobs):
+                record = _record(compressor, digest, data)
+                if record.size >= PACKED_BELOW:
+                    self._write_container(containers, [(index, record)], locations)
+                    continue
+                pack.append((index, record))
+                packed += record.size
+                if packed >= PACK_LIMIT:
+                    self._write_container(containers, pack, locations)
+                    pack, packed = [], 0
+            self._write_container(containers, pack, locations)
+            containers.make_durable()
         return [location for location in locations if location is not None]
 
     def read(self, chunk_hash: bytes, size: int, location: Location) -> bytes:
@@ -130,39 +133,64 @@ class FolderBlobs:
             raise Corrupt(f"{container!r} does not name a container")
         return self._folder / container[:2] / container
 
-    def _write_pack(self, pack: Sequence[tuple[int, _Record]], locations: list[Location | None]) -> None:
+    def _write_container(
+        self, containers: "_Containers", pack: Sequence[tuple[int, _Record]], locations: list[Location | None]
+    ) -> None:
         if not pack:
             return
-        found = self._write_container([record for _, record in pack])
-        for (index, _), location in zip(pack, found, strict=True):
-            locations[index] = location
-
-    def _write_container(self, records: Sequence[_Record]) -> list[Location]:
         container = self._chance.token(16).hex()
-        path = self._path(container)
-        try:
+        containers.write(self._path(container), [part for _, record in pack for part in (record.head, record.body)])
+        offset = 0
+        for index, record in pack:
+            locations[index] = Location(container, offset, record.size)
+            offset += record.size
+
+
+class _Containers:
+    """New containers, which become durable together: while one is synced, the disk works on the others as well. Of
+    those that did not, nothing stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._opened: dict[Path, int] = {}
+
+    def __enter__(self) -> "_Containers":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for path, descriptor in self._opened.items():
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+
+    def write(self, path: Path, parts: Sequence[bytes]) -> None:
+        """Write a container, which is not durable yet."""
+        with _disk_faults():
             if not path.parent.is_dir():
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 _sync_folder(self._folder)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                _write_all(descriptor, [part for record in records for part in (record.head, record.body)])
+            self._opened[path] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            _write_all(self._opened[path], parts)
+
+    def make_durable(self) -> None:
+        """Sync all that was written, each file and the folders they are in; from then on they stay."""
+        with _disk_faults():
+            for descriptor in self._opened.values():
                 os.fsync(descriptor)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
-            finally:
-                os.close(descriptor)
-            _sync_folder(path.parent)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpace("the hub's disk is full; free some space there") from error
-            raise Transient(f"the hub's disk failed: {error}") from error
-        locations, offset = [], 0
-        for record in records:
-            locations.append(Location(container, offset, record.size))
-            offset += record.size
-        return locations
+            for folder in dict.fromkeys(path.parent for path in self._opened):
+                _sync_folder(folder)
+        for descriptor in self._opened.values():
+            os.close(descriptor)
+        self._opened.clear()
+
+
+@contextmanager
+def _disk_faults() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace("the hub's disk is full; free some space there") from error
+        raise Transient(f"the hub's disk failed: {error}") from error
 
 
 def _record(compressor: zstandard.ZstdCompressor, digest: bytes, data: bytes) -> _Record:

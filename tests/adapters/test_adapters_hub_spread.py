@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from syncd.adapters.hub_spread import AGAIN_SECONDS, FAST, FIRST_BYTES, MOST, MOST_BYTES, Pace, Spread
+from syncd.adapters.hub_spread import AGAIN_SECONDS, FAST, FAST_STREAMS, FIRST_BYTES, MOST, MOST_BYTES, Pace, Spread
 from syncd.model.errors import Offline
 
 LONG = 30.0
@@ -36,7 +36,7 @@ class Link:
         pytest.param(Link(2e6, 100e6, 0.3), MOST, id="only far away"),
         pytest.param(Link(1e6, 1e6, 0.03), 1, id="a thin line"),
         pytest.param(Link(500e3, 1e6, 0.03), 4, id="loss on a thin line"),
-        pytest.param(Link(100e6, 100e6), 1, id="next door"),
+        pytest.param(Link(100e6, 100e6), FAST_STREAMS, id="next door"),
     ],
 )
 def test_as_many_connections_as_get_more_done(link: Link, expected: int) -> None:
@@ -57,7 +57,7 @@ def test_a_link_that_changes_is_tried_again() -> None:
     assert pace.streams == MOST
     link.each, link.most = 100e6, 1e9
     link.carry(pace, 10)
-    assert (pace.streams, pace.part_bytes) == (1, MOST_BYTES)
+    assert (pace.streams, pace.part_bytes) == (FAST_STREAMS, MOST_BYTES)
 
 
 def test_small_requests_tell_nothing_of_the_link() -> None:
@@ -102,6 +102,21 @@ def test_one_at_a_time_needs_no_thread() -> None:
     spread, ran_by = Spread(), set()
     assert list(spread.run(numbered(5, lambda _: ran_by.add(threading.current_thread())))) == [0, 1, 2, 3, 4]
     assert ran_by == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("streams", [1, 2, MOST])
+def test_a_single_request_needs_no_thread(streams: int) -> None:
+    spread, ran_by = Spread(), set()
+    spread.pace.streams = streams
+    for _ in range(3):
+        assert list(spread.run(numbered(1, lambda _: ran_by.add(threading.current_thread())))) == [0]
+    assert ran_by == {threading.current_thread()}
+
+
+def test_nothing_to_do_is_done() -> None:
+    spread = Spread()
+    spread.pace.streams = 2
+    assert list(spread.run(numbered(0))) == []
 
 
 def test_no_more_are_begun_than_may_be_held() -> None:

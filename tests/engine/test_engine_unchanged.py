@@ -54,6 +54,7 @@ def test_at_rest_no_rows_are_kept_but_what_was_compared_is(world: World) -> None
     ann.wait()
     while ann.one():
         pass
+    ann.engine.rest()
     assert not ann.db.nodes._rows
     assert len(ann.engine.looks.unchanged.compared) == 3
 

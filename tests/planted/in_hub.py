@@ -346,8 +346,8 @@ BUGS: Final = (
         "A chunk counts once it is written.",
         "P4",
         "syncd/hub/folder_blobs.py",
-        "                os.fsync(descriptor)\n            except BaseException:",
-        "                pass\n            except BaseException:",
+        "                os.fsync(descriptor)\n            for folder",
+        "                pass\n            for folder",
         SYNCED,
     ),
     Bug(
@@ -355,8 +355,8 @@ BUGS: Final = (
         "A chunk's file is made durable, its name is not.",
         "P4",
         "syncd/hub/folder_blobs.py",
-        "            _sync_folder(path.parent)\n",
-        "",
+        "                _sync_folder(folder)\n",
+        "                pass\n",
         SYNCED,
     ),
     Bug(

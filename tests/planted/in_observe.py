@@ -168,8 +168,8 @@ BUGS: Final = (
         "What a look has to tell does not keep it from saying that all was as it is known.",
         "P2",
         "syncd/observe/scan.py",
-        "or look.pairs.sidecars or found.anything else digest",
-        "or look.pairs.sidecars else digest",
+        "or self.pairs.sidecars or found.anything)",
+        "or self.pairs.sidecars)",
         ("tests/observe/test_observe_sameness.py",),
     ),
     Bug(
