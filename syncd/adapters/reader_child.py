@@ -76,14 +76,12 @@ def read(directory: int, name: bytes, limit: int, unless: bytes) -> bytes:
         data = os.read(file, raw.st_size + 1)
         if len(data) != raw.st_size or (unless and data.startswith(unless)):
             return NOTHING
-        before = facts(raw)
-        if before != facts(os.fstat(file)):
-            return NOTHING
     finally:
         os.close(file)
-    if before != facts(os.stat(name, dir_fd=directory, follow_symlinks=False)):
+    # Whoever has the name now is the file that was read, and nobody has touched it since it was opened.
+    if facts(raw) != facts(os.stat(name, dir_fd=directory, follow_symlinks=False)):
         return NOTHING
-    return RECORD.pack(1, *before, blake3(data).digest())
+    return RECORD.pack(1, *facts(raw), blake3(data).digest())
 
 
 def facts(raw: os.stat_result) -> tuple[int, ...]:

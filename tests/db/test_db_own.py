@@ -15,6 +15,9 @@ from syncd.model.op import Side
 from syncd.model.path import ROOT, NodeKey
 
 PRINT = Fingerprint(1, 2, 3, 4, 5)
+PRINTS = (PRINT, Fingerprint(1, 3, 3, 4, 5), Fingerprint(2, 2, 3, 4, 5), Fingerprint(1, 2**63 + 7, 3, 4, 5))
+INODES = [(one.dev, one.ino) for one in PRINTS]
+IDS = [bytes([number]) * 16 for number in range(1, 6)]
 NAMES = ("a", "A", "b", "caf\u00e9", "cafe\u0301")
 
 
@@ -82,17 +85,21 @@ def write_something(db: Database, keys: list[NodeKey], chance: random.Random) ->
     version = chance.choice((None, Version(chance.randrange(9), "t"), Version(2**70, "")))
     content = Present(place, b"h" * 32, True, 3, -(2**65), version, b"m")
     states = (Present(place), content, Absent(), Absent(version), Unknown(Reason.HELD, place, "\udcff"))
-    state = chance.choice(states)
+    state, seen = chance.choice(states), chance.choice(PRINTS)
+    free = [one for one in IDS if Nodes(db._connection).by_node_id(one) is None]
+    node_id = chance.choice(free) if free and chance.random() < 0.5 else chance.randbytes(16)
     ways = (
         lambda: keys.append(nodes.insert(Kind.DIRECTORY, local=state)),
-        lambda: keys.append(nodes.insert(Kind.FILE, node_id=chance.randbytes(16), remote=state, fingerprint=PRINT)),
+        lambda: keys.append(nodes.insert(Kind.FILE, node_id=node_id, local=state, fingerprint=seen)),
+        lambda: keys.append(nodes.insert(Kind.FILE, node_id=node_id, remote=state)),
+        lambda: keys.append(nodes.insert(Kind.FILE, node_id=node_id, remote=state, fingerprint=seen)),
         lambda: keys.append(nodes.insert(Kind.FILE, synced=content, remote=Unknown(Reason.HELD), racy=True)),
-        lambda: nodes.set_local(key, state, chance.choice((PRINT, None)), chance.random() < 0.5),
+        lambda: nodes.set_local(key, state, chance.choice((seen, None)), chance.random() < 0.5),
         lambda: nodes.set_remote(key, state),
         lambda: nodes.set_synced(key, chance.choice((content, Absent(version)))),
         lambda: nodes.settle_remote(key, content, chance.choice((content, Absent(version)))),
-        lambda: nodes.settle_local(key, Absent(), chance.choice((content, Present(place))), PRINT, racy=True),
-        lambda: nodes.set_node_id(key, chance.randbytes(16)),
+        lambda: nodes.settle_local(key, Absent(), chance.choice((content, Present(place))), seen, racy=True),
+        lambda: nodes.set_node_id(key, node_id),
         lambda: nodes.set_kind(key, chance.choice(list(Kind))),
         lambda: nodes.forget_synced(2),
         lambda: nodes.move_children(key, chance.choice(keys), 2),
@@ -121,12 +128,17 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(
     monkeypatch.setattr(own, "KEPT", rows)
     monkeypatch.setattr(own, "ANSWERS_KEPT", answers)
     monkeypatch.setattr(own, "PATHS_KEPT", paths)
+    monkeypatch.setattr(own, "AT_ONCE", 2)
+    monkeypatch.setattr(own, "MANY", 1)
     chance, fresh = random.Random(seed), Nodes(db._connection)
     keys = [db.nodes.insert(Kind.DIRECTORY, local=there(name)) for name in "abcd"]
     for _ in range(60):
         before = tuple(keys)
         for key in before:
             assert db.nodes.node(key) == fresh.node(key)
+        if chance.random() < 0.3:
+            db.nodes.expect(INODES)
+            db.nodes.expect_ids(IDS)
         write_something(db, keys, chance)
         for key in (*before, *keys):
             node = fresh.node(key)
@@ -135,7 +147,13 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(
                 assert db.nodes.by_node_id(node.node_id) == node
         for tree, parent, name in product((Tree.REMOTE, Tree.LOCAL), (ROOT, *before), NAMES):
             assert db.nodes.at(tree, parent, name) == fresh.at(tree, parent, name)
+            free = db.nodes.nobody_has(parent, name)  # before anybody asks, and so learns
             assert db.nodes.at_folded(tree, parent, name) == fresh.at_folded(tree, parent, name)
+            assert not (free and fresh.at_folded(tree, parent, name))
+        for inode in INODES:
+            assert db.nodes.by_inode(*inode) == fresh.by_inode(*inode)
+        for one in IDS:
+            assert db.nodes.by_node_id(one) == fresh.by_node_id(one)
         for kind in Kind:
             assert db.nodes.vanished_with_hash(kind, b"h" * 32) == fresh.vanished_with_hash(kind, b"h" * 32)
         for tree, key in product(Tree, (*before, *keys)):

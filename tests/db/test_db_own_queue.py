@@ -70,13 +70,21 @@ def test_what_is_kept_is_what_the_table_says_whoever_writes(
     db: Database, seed: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_queue, "KEPT", kept)
+    monkeypatch.setattr(own_queue, "AT_ONCE", 2)
+    monkeypatch.setattr(own_queue, "MANY", 1)
+    keys: list[bytes] = []
     chance, fresh = random.Random(seed), QueueReader(db._connection)
     nodes = [db.nodes.insert(Kind.FILE, local=Present(Place(ROOT, "a"))) for _ in range(NODES)]
     for _ in range(150):
         before = {found.id for node in nodes if (found := db.queue.live(node)) is not None}
         write_something(db, nodes, chance)
         for node in nodes:
-            assert db.queue.live(node) == fresh.live(node)
+            found = fresh.live(node)
+            assert db.queue.live(node) == found
+            keys += [] if found is None or found.key in keys else [found.key]
+        db.queue.expect([*keys, b"nobody's"])
+        for key in (*keys, b"nobody's"):
+            assert db.queue.by_key(key) == fresh.by_key(key)
         for op_id in before:
             assert db.queue.get(op_id) == fresh.get(op_id)
         for side in Side:

@@ -19,6 +19,24 @@ def adapters(test: str) -> tuple[str, ...]:
 
 BUGS: Final = (
     Bug(
+        "what a process read is believed whatever happened meanwhile",
+        "A process that reads small files does not look at the name again afterwards.",
+        "P5",
+        "syncd/adapters/reader_child.py",
+        "    if facts(raw) != facts(os.stat(name, dir_fd=directory, follow_symlinks=False)):\n        return NOTHING\n",
+        "",
+        ("tests/adapters/test_adapters_reading.py",),
+    ),
+    Bug(
+        "a database is a small file like any other",
+        "A process hashes the main file of a database, whatever its programs are doing.",
+        "P5",
+        "syncd/adapters/reader_child.py",
+        "        if len(data) != raw.st_size or (unless and data.startswith(unless)):",
+        "        if len(data) != raw.st_size:",
+        ("tests/contract/test_contract_local_fs_contents.py",),
+    ),
+    Bug(
         "a symlink is followed",
         "Folders are opened without O_NOFOLLOW.",
         "P10",

@@ -9,8 +9,45 @@ QUEUE: Final = ("tests/db/test_db_queue.py",)
 NODES: Final = ("tests/db/test_db_nodes.py",)
 STRUCTURE: Final = ("tests/db/test_db_structure.py",)
 RECORDS: Final = ("tests/db/test_db_records.py",)
+OWN: Final = ("tests/db/test_db_own.py",)
 
 BUGS: Final = (
+    Bug(
+        "an inode is nobody's although a row got it",
+        "What the table was asked for many inodes at once is not kept true.",
+        "P1",
+        "syncd/db/own.py",
+        "        self._has_inode(fingerprint)\n        if node_id is not None:",
+        "        if node_id is not None:",
+        OWN,
+    ),
+    Bug(
+        "an id is nobody's although a row got it",
+        "What the table was asked for many node ids at once is not kept true.",
+        "P1",
+        "syncd/db/own.py",
+        "            self._unknown_ids.discard(node_id)\n        key = super",
+        "            pass\n        key = super",
+        OWN,
+    ),
+    Bug(
+        "a name is free that somebody has at the remote",
+        "Only L is asked whether anybody has a name.",
+        "P2",
+        "syncd/db/own.py",
+        "        return self._here.get(parent, folded) == () == self._there.get(parent, folded)",
+        "        return self._here.get(parent, folded) == ()",
+        OWN,
+    ),
+    Bug(
+        "a new node's op is not found",
+        "No node above the highest that had an op has one, and the highest is not kept true.",
+        "P4",
+        "syncd/db/own_queue.py",
+        "        self._highest = None if self._highest is None else max(self._highest, op.node)\n",
+        "",
+        ("tests/db/test_db_own_queue.py",),
+    ),
     Bug(
         "a newer schema is accepted",
         "A database of a newer syncd is opened all the same.",

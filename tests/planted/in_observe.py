@@ -16,6 +16,15 @@ def observe(test: str) -> tuple[str, ...]:
 
 BUGS: Final = (
     Bug(
+        "a young file that was read elsewhere is believed",
+        "Files that are read together are never racy.",
+        "P1",
+        "syncd/observe/scan.py",
+        "            racy = is_racy(here.fingerprint, read_ns, self.tick_ns)\n",
+        "            racy = False\n",
+        ("tests/observe/test_observe_small.py",),
+    ),
+    Bug(
         "what a look tells may be lost with the power",
         "Only an upload makes a file durable; what turns out to be in sync already is not.",
         "P4",
