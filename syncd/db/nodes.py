@@ -50,10 +50,6 @@ _AT_FOLDED: Final = {
 _ANY_CHILD: Final = {t: f"SELECT 1 FROM node WHERE {t.value}_parent = ? LIMIT 1" for t in Tree}
 _BY_NODE_ID: Final = "SELECT id FROM node WHERE node_id = ?"
 _BY_INODE: Final = "SELECT id FROM node WHERE l_ino = ? AND l_dev = ? ORDER BY l_presence <> 'present', id"
-_STRANGERS: Final = (
-    "SELECT key FROM json_each(?1) WHERE NOT EXISTS"
-    " (SELECT 1 FROM node INDEXED BY node_l_ino WHERE l_ino = value AND l_dev = ?2)"
-)
 _VANISHED: Final = (
     f"{_SELECT} WHERE l_hash = ? AND l_presence = 'absent' AND kind = ? AND s_presence = 'present' ORDER BY id"
 )
@@ -209,23 +205,6 @@ class Nodes(Structure):
     def by_inode(self, dev: int, ino: int) -> list[Node]:
         """Return rows whose kept fingerprint has this inode; those present in L first, then by key."""
         return self._of_keys(self._keys(_BY_INODE, (wide(ino), wide(dev))))
-
-    def strangers(self, inodes: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
-        """Return those of *inodes*, each a device and a number, that no row's kept fingerprint has."""
-        asked: dict[int, list[int]] = {}
-        for dev, ino in inodes:
-            asked.setdefault(dev, []).append(ino)
-        found: set[tuple[int, int]] = set()
-        for dev, numbers in asked.items():
-            rows = self._execute(_STRANGERS, (json.dumps([wide(ino) for ino in numbers]), wide(dev))).fetchall()
-            found |= {(dev, numbers[at]) for (at,) in rows}  # type: ignore[index]
-        return found
-
-    def unknown_ids(self, asked: Sequence[bytes]) -> set[bytes]:
-        """Return those of the node ids *asked* for that no row has."""
-        sql = "SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM node AS n WHERE n.node_id = unhex(value))"
-        rows = self._execute(sql, (json.dumps([node_id.hex() for node_id in asked]),)).fetchall()
-        return {asked[at] for (at,) in rows}  # type: ignore[index]
 
     def vanished_with_hash(self, kind: Kind, hash: bytes) -> list[Node]:  # noqa: A002
         """Return rows in sync once, gone from L, whose last local content was *hash*; by key."""

@@ -1,5 +1,7 @@
 """How rows hang together: paths, orphans, full listings, past versions, counts. Never changes what R or L said."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,13 +17,15 @@ _FIND: Final = {
     f" ORDER BY {t.value}_presence <> 'present', id"
     for t in Tree
 }
-
-
 _ORPHANS: Final = (
     "SELECT child.id FROM gone_directory AS gone JOIN node AS child ON child.l_parent = gone.id"
     " LEFT JOIN node AS dir ON dir.id = gone.id WHERE gone.tree = 'l'"
     " AND (dir.id IS NULL OR dir.l_presence = 'absent')"
     " ORDER BY gone.id, child.l_name, child.id LIMIT ?"  # as they lie in the index: nothing is sorted
+)
+_STRANGERS: Final = (
+    "SELECT key FROM json_each(?1) WHERE NOT EXISTS"
+    " (SELECT 1 FROM node INDEXED BY node_l_ino WHERE l_ino = value AND l_dev = ?2)"
 )
 
 
@@ -97,6 +101,25 @@ class Structure:
         )
         rows = self._execute(sql, (parent, *after, limit)).fetchall()
         return [(str(name), int(key)) for name, key in rows]  # type: ignore[arg-type]
+
+    # --- many questions at once
+
+    def strangers(self, inodes: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Return those of *inodes*, each a device and a number, that no row's kept fingerprint has."""
+        asked: dict[int, list[int]] = {}
+        for dev, ino in inodes:
+            asked.setdefault(dev, []).append(ino)
+        found: set[tuple[int, int]] = set()
+        for dev, numbers in asked.items():
+            rows = self._execute(_STRANGERS, (json.dumps([wide(ino) for ino in numbers]), wide(dev))).fetchall()
+            found |= {(dev, numbers[at]) for (at,) in rows}  # type: ignore[index]
+        return found
+
+    def unknown_ids(self, asked: Sequence[bytes]) -> set[bytes]:
+        """Return those of the node ids *asked* for that no row has."""
+        sql = "SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM node AS n WHERE n.node_id = unhex(value))"
+        rows = self._execute(sql, (json.dumps([node_id.hex() for node_id in asked]),)).fetchall()
+        return {asked[at] for (at,) in rows}  # type: ignore[index]
 
     # --- what lost its directory
 
