@@ -180,8 +180,6 @@ class SimFs(SimProcess):
             here.sync()
         return here.child(name)
 
-    @full_disk_is_no_space("making files durable")
-    @call
     def contents(
         self, asked: Sequence[tuple[Dir, Sequence[str]]], limit: int, unless: bytes
     ) -> list[Sequence[Content | None]]:
@@ -190,6 +188,8 @@ class SimFs(SimProcess):
             return [[None] * len(names) for _, names in asked]
         return [[_content(directory, name, limit, unless) for name in names] for directory, names in asked]
 
+    @full_disk_is_no_space("making files durable")
+    @call
     def make_durable(self, opened: Sequence[Durable]) -> None:
         if len(opened) >= _MANY:
             self._open_proven().volume.sync_all()
