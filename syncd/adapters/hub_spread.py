@@ -116,8 +116,11 @@ class Pace:
         rate = size / max(seconds, 1e-6)
         if rate >= FAST:
             self.part_bytes = MOST_BYTES
-            if self.streams != FAST_STREAMS:
+            if self.streams > FAST_STREAMS:
                 self._settle(max(self.streams // 2, FAST_STREAMS), now)
+            elif self.streams < FAST_STREAMS:  # one fast request is no proof of a fast link: more may be tried yet
+                self.streams, self._before = FAST_STREAMS, None
+                self.begin(now)
             return
         self.part_bytes = min(max(int(rate * PART_SECONDS), FIRST_BYTES), MOST_BYTES)
         if not self._growing and now - self._settled_at > AGAIN_SECONDS:

@@ -84,14 +84,21 @@ class Readers:
     def _give_back(self, reader: "_Reader") -> None:
         with self._lock:
             reader.since = time.monotonic()
-            self._idle.append(reader)
-            if self._timer is None:
-                self._wait(IDLE)
+            if self._timer is not None or self._wait(IDLE):
+                self._idle.append(reader)
+                return
+        reader.close()
 
-    def _wait(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._end_idle)
-        self._timer.daemon = True
-        self._timer.start()
+    def _wait(self, seconds: float) -> bool:
+        """See that idle processes end after so long; returns whether there is a thread to be had for that."""
+        timer = threading.Timer(seconds, self._end_idle)
+        timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:
+            return False
+        self._timer = timer
+        return True
 
     def _end_idle(self) -> None:
         with self._lock:
@@ -99,8 +106,8 @@ class Readers:
             over = [reader for reader in self._idle if reader.since <= until]
             self._idle = [reader for reader in self._idle if reader.since > until]
             self._timer = None
-            if self._idle:
-                self._wait(min(reader.since for reader in self._idle) - until)
+            if self._idle and not self._wait(min(reader.since for reader in self._idle) - until):
+                over, self._idle = over + self._idle, []
         for reader in over:
             reader.close()
 

@@ -110,6 +110,7 @@ class OwnQueue(Queue):
     # --- what is kept
 
     def _insert(self, op: Op, state: OpState, key: bytes, not_before: float, now: float) -> int:
+        self._strangers.discard(key)
         self._highest = None if self._highest is None else max(self._highest, op.node)
         op_id = super()._insert(op, state, key, not_before, now)
         self._keep(QueuedOp(op_id, key, op, state, next_at=not_before or None, created=now))

@@ -8,7 +8,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -158,16 +158,18 @@ class _Containers:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for path, descriptor in self._opened.items():
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
+        while self._opened:
+            path, descriptor = self._opened.popitem()
+            with suppress(OSError):  # what goes wrong first is told
+                os.close(descriptor)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def write(self, path: Path, parts: Sequence[bytes]) -> None:
         """Write a container, which is not durable yet."""
         with _disk_faults():
             if not path.parent.is_dir():
                 path.parent.mkdir(mode=0o700, exist_ok=True)
-                _sync_folder(self._folder)
             self._opened[path] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             _write_all(self._opened[path], parts)
 
@@ -178,9 +180,9 @@ class _Containers:
                 os.fsync(descriptor)
             for folder in dict.fromkeys(path.parent for path in self._opened):
                 _sync_folder(folder)
-        for descriptor in self._opened.values():
-            os.close(descriptor)
-        self._opened.clear()
+            _sync_folder(self._folder)  # another request may have made one of them a moment ago
+            while self._opened:
+                os.close(self._opened.popitem()[1])
 
 
 @contextmanager

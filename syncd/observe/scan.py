@@ -28,6 +28,10 @@ from syncd.observe.sameness import digest_of
 from syncd.observe.snapshots import Snapshots
 from syncd.ports import Clock, Content, Dir, Entry, LocalFs, Stat
 
+OPEN_AT_ONCE: Final = 64
+"""Directories of one job that are open at a time, at most: all links of a file are looked at together, and there may be
+thousands."""
+
 _FAULTS: Final = {
     errno.ENOENT: UnitFault.GONE,
     errno.EXDEV: UnitFault.OTHER_FILE_SYSTEM,
@@ -94,11 +98,14 @@ class Looker:
         Raises RootGone when the root itself is not the proven one: then nothing at all can be said (P8)."""
         rules = self._rules.read()
         budget = _Budget(job.hash_limit)
-        with ExitStack() as opened:
-            begun = [self._begin(unit, rules, job.deep, budget, opened) for unit in job.units]
-            self._read_small([each for each in begun if isinstance(each, _UnitLook) and each.small])
-            units = tuple(each.told() if isinstance(each, _UnitLook) else each for each in begun)
-        return Looked(job, made_durable(self._fs, job, units), rules.text)
+        units: list[UnitLooked] = []
+        for at in range(0, len(job.units), OPEN_AT_ONCE):
+            with ExitStack() as opened:
+                some = job.units[at : at + OPEN_AT_ONCE]
+                begun = [self._begin(unit, rules, job.deep, budget, opened) for unit in some]
+                self._read_small([each for each in begun if isinstance(each, _UnitLook) and each.small])
+                units += [each.told() if isinstance(each, _UnitLook) else each for each in begun]
+        return Looked(job, made_durable(self._fs, job, tuple(units)), rules.text)
 
     def _begin(
         self, unit: LookUnit, rules: Rules, deep: bool, budget: _Budget, opened: ExitStack

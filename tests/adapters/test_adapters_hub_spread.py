@@ -60,6 +60,15 @@ def test_a_link_that_changes_is_tried_again() -> None:
     assert (pace.streams, pace.part_bytes) == (FAST_STREAMS, MOST_BYTES)
 
 
+def test_one_fast_request_is_no_proof_of_a_fast_link() -> None:
+    pace = Pace()
+    pace.learn(1 << 20, 0.01, 1, 0.0)  # what lay in a buffer
+    assert pace.streams == FAST_STREAMS
+    link = Link(90e3, 1e6, 0.2)
+    link.carry(pace, 200)  # the first requests are large, and slow
+    assert pace.streams == MOST
+
+
 def test_small_requests_tell_nothing_of_the_link() -> None:
     pace = Pace()
     for _ in range(100):

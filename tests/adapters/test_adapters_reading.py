@@ -103,6 +103,15 @@ def test_no_process_can_be_had(readers, directory, monkeypatch):
     assert read(readers, directory) == [None] * 10
 
 
+def test_without_a_thread_to_end_it_later_it_ends_at_once(readers, directory, monkeypatch):
+    def refused(timer):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(reading.threading.Timer, "start", refused)
+    assert read(readers, directory) == HASHES
+    assert not readers._idle
+
+
 def test_it_ends_when_nobody_asks(readers, directory, monkeypatch):
     monkeypatch.setattr(reading, "IDLE", 0.05)
     assert read(readers, directory) == HASHES

@@ -14,6 +14,7 @@ from syncd.adapters.reading import Readers
 from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.adapters.system import SystemChance
 from syncd.model.job import LookJob, LookUnit
+from syncd.observe import scan
 from syncd.observe.content import SMALL
 from syncd.observe.scan import Looker
 from syncd.observe.snapshots import Snapshots
@@ -73,6 +74,24 @@ def test_all_directories_of_a_job(root, looked):
     assert [seen.hash for seen in sub.seen] == [blake3(b"y" * number).digest() for number in range(5)]
     again = looked(((), ("sub",)), {(): known_of(top), ("sub",): known_of(sub)})
     assert not any(unit.seen for unit in again)
+
+
+def test_not_more_directories_are_open_than_may_be(root, looked, monkeypatch):
+    monkeypatch.setattr(scan, "OPEN_AT_ONCE", 3)
+    opened = []
+    for number in range(8):
+        (root / f"d{number}").mkdir()
+        (root / f"d{number}" / "file").write_bytes(b"%d" % number)
+    whole = PosixFs.contents
+
+    def counted(fs, asked, limit, unless):
+        opened.append(len(asked))
+        return whole(fs, asked, limit, unless)
+
+    monkeypatch.setattr(PosixFs, "contents", counted)
+    units = looked([(f"d{number}",) for number in range(8)])
+    assert [unit.seen[0].hash for unit in units] == [blake3(b"%d" % number).digest() for number in range(8)]
+    assert opened == [3, 3, 2] * 2
 
 
 def test_a_young_file_is_racy(root, looked, clock, monkeypatch):

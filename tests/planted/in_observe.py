@@ -29,8 +29,8 @@ BUGS: Final = (
         "Only an upload makes a file durable; what turns out to be in sync already is not.",
         "P4",
         "syncd/observe/scan.py",
-        "made_durable(self._fs, job, units)",
-        "units",
+        "made_durable(self._fs, job, tuple(units))",
+        "tuple(units)",
         ("tests/sim/test_sim_engine.py", "-k", "in_sync_is_durable"),
     ),
     Bug(
