@@ -15,6 +15,7 @@ from syncd.adapters.hub_spread import FIRST_BYTES, Spread
 from syncd.model.errors import Offline
 from tests.contract.serving import Served, served
 from tests.end_to_end.proxy import Proxy
+from tests.waiting import until
 
 LONG = 20.0
 STREAMS = 4
@@ -66,9 +67,7 @@ def when(proxy: Proxy, passed: int, act: Callable[[], None]) -> threading.Thread
     before = len(proxy.weather.passed)
 
     def wait() -> None:
-        deadline = time.monotonic() + LONG
-        while len(proxy.weather.passed) < before + passed and time.monotonic() < deadline:
-            time.sleep(0.001)
+        until(lambda: len(proxy.weather.passed) >= before + passed, "the requests are under way")
         act()
 
     thread = threading.Thread(target=wait)
@@ -103,10 +102,7 @@ def test_a_reply_that_is_lost_is_an_upload_that_happened(far_hub):
     proxy.weather.swallow = 1
     with pytest.raises(Offline):
         remote.put_chunks(CHUNKS[:16])
-    deadline = time.monotonic() + LONG
-    while remote.missing(HASHES[:16]) and time.monotonic() < deadline:
-        time.sleep(0.01)  # what other connections brought is being stored
-    assert remote.missing(HASHES[:16]) == []
+    until(lambda: not remote.missing(HASHES[:16]), "what other connections brought is stored as well")
 
 
 @pytest.mark.parametrize("cuts", [1, 3])

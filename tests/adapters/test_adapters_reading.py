@@ -4,30 +4,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
 from syncd.adapters import reader_child, reading
-from syncd.adapters.reading import Readers
+from tests.readers import eager_readers
+from tests.waiting import until
 
-LONG = 20.0
 LIMIT = 1 << 16
-
-
-@pytest.fixture(autouse=True)
-def few(monkeypatch):
-    monkeypatch.setattr(reading, "MANY", 4)
-    monkeypatch.setattr(reading, "FEW", 2)
 
 
 @pytest.fixture
 def readers():
-    readers = Readers()
-    yield readers
-    readers.close()
+    with eager_readers() as readers:
+        yield readers
 
 
 @pytest.fixture
@@ -53,19 +45,14 @@ def the_one(readers):
 
 
 def gone(pid):
-    deadline = time.monotonic() + LONG
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state in "ZX":
-            return True
-        time.sleep(0.01)
-    return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
-def test_it_is_started_for_many_asked_again_for_few_and_not_for_one(readers, directory):
+def test_it_is_started_for_many_asked_again_for_few_and_not_for_one(readers, directory, monkeypatch):
+    monkeypatch.setattr(reading, "MANY", 4)
     assert read(readers, directory, NAMES[:3]) == [None] * 3
     assert read(readers, directory) == HASHES
     first = the_one(readers).pid
@@ -115,27 +102,28 @@ def test_without_a_thread_to_end_it_later_it_ends_at_once(readers, directory, mo
 def test_it_ends_when_nobody_asks(readers, directory, monkeypatch):
     monkeypatch.setattr(reading, "IDLE", 0.05)
     assert read(readers, directory) == HASHES
-    deadline = time.monotonic() + LONG
-    while readers._idle and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not readers._idle
+    until(lambda: not readers._idle, "the process ends")
     assert read(readers, directory) == HASHES
 
 
 def test_it_does_not_outlive_the_daemon(directory):
     code = (
-        "import os, sys, time; from syncd.adapters import reading; r = reading.Readers()\n"
+        "import os, sys; from syncd.adapters import reading; r = reading.Readers()\n"
         "d = os.open(sys.argv[1], os.O_RDONLY); n = os.listdir(sys.argv[1])[0].encode()\n"
-        "r.read([(d, n)] * reading.MANY, 100, b''); print(r._idle[0]._process.pid, flush=True); time.sleep(60)"
+        "r.read([(d, n)] * reading.MANY, 100, b''); print(r._idle[0]._process.pid, flush=True); sys.stdin.read()"
     )
     where = f"/proc/self/fd/{directory}" if sys.platform == "linux" else "."
     with subprocess.Popen(
-        [sys.executable, "-c", code, where], stdout=subprocess.PIPE, text=True, pass_fds=[directory]
+        [sys.executable, "-c", code, where],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=[directory],
     ) as daemon:
         assert daemon.stdout is not None
         pid = int(daemon.stdout.readline())
         daemon.send_signal(signal.SIGKILL)
-    assert gone(pid)
+    until(lambda: gone(pid), "its process ends")
 
 
 def test_an_interrupt_at_the_terminal_is_not_for_it(readers, directory):

@@ -17,8 +17,8 @@ import pytest
 
 from syncd.adapters import posix_syscalls
 from syncd.adapters.posix_fs import PosixFs, tie_root
-from syncd.adapters.reading import Readers
 from syncd.ports import Dir, LocalFs, Stat
+from tests.readers import eager_readers
 
 MTIME = 1_700_000_000_123_456_789
 
@@ -170,12 +170,9 @@ def posix(folder: Path) -> Iterator[LocalWorld]:
     root.mkdir()
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")
-    readers = Readers()
-    fs = PosixFs(str(root), expected=tie_root(str(root), "ab" * 16), readers=readers)
-    try:
+    with eager_readers() as readers:
+        fs = PosixFs(str(root), expected=tie_root(str(root), "ab" * 16), readers=readers)
         yield LocalWorld(fs, PosixPerson(root, outside))
-    finally:
-        readers.close()
 
 
 @contextmanager

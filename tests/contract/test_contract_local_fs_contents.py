@@ -1,6 +1,5 @@
 """What every LocalFs promises of many small files that are read at once: the same as of one, or nothing at all."""
 
-import pytest
 from blake3 import blake3
 
 from syncd.adapters import reading
@@ -9,13 +8,6 @@ from tests.contract.local_worlds import Person
 
 LIMIT = 100
 UNLESS = b"SQLite"
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few they are, a process of its own is worth it."""
-    monkeypatch.setattr(reading, "MANY", 2)
-    monkeypatch.setattr(reading, "FEW", 2)
 
 
 def contents(fs: LocalFs, *asked: tuple[tuple[str, ...], list[str]]) -> list[list[Content | None]]:

@@ -8,9 +8,7 @@ import time
 import pytest
 from blake3 import blake3
 
-from syncd.adapters import reading
 from syncd.adapters.posix_fs import PosixFs
-from syncd.adapters.reading import Readers
 from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.adapters.system import SystemChance
 from syncd.model.job import LookJob, LookUnit
@@ -19,19 +17,13 @@ from syncd.observe.content import SMALL
 from syncd.observe.scan import Looker
 from syncd.observe.snapshots import Snapshots
 from tests.observe.conftest import known_of
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch):
-    monkeypatch.setattr(reading, "MANY", 2)
-    monkeypatch.setattr(reading, "FEW", 2)
+from tests.readers import eager_readers
 
 
 @pytest.fixture
 def readers():
-    readers = Readers()
-    yield readers
-    readers.close()
+    with eager_readers() as readers:
+        yield readers
 
 
 @pytest.fixture
