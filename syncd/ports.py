@@ -4,7 +4,7 @@ Nothing here does anything. Methods raise the errors of ``syncd.model.errors`` a
 where the caller must tell one errno from another.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -370,8 +370,9 @@ class Remote(Protocol):
         """Return which chunks (or manifests) the remote lacks; saying "present" renews their lease."""
         ...
 
-    def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store (hash, data) pairs; durable when this returns."""
+    def put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store (hash, data) pairs; durable when this returns. They are taken as there is room for them on the way;
+        what taking one raises is raised here, and what was taken before that may be stored."""
         ...
 
     def get_chunks(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -6,7 +6,7 @@ nothing. Chunks are in hub_transfer, connections in http_client. Any thread.
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -202,7 +202,7 @@ class HubRemote:
         """Return which chunks (or manifests) the hub lacks; saying "present" renews their lease."""
         return self._transfer.missing(hashes)
 
-    def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+    def put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
         """Store (hash, data) pairs; durable when this returns. Sent in requests of a few MiB."""
         self._transfer.put_chunks(chunks)
 

@@ -80,19 +80,18 @@ class Transfer:
             lacking.extend(reply.missing)
         return lacking
 
-    def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+    def put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
         """Store chunks, over as many connections as the link needs; on a fast one in as few requests as may be."""
-        for _, data in chunks:
-            if len(data) > wire.MAX_CHUNK:
-                raise Refused(f"a chunk of {len(data)} bytes is larger than a hub takes")
         for _ in self._up.run(partial(self._put, part) for part in self._parts(chunks)):
             pass
 
-    def _parts(self, chunks: Sequence[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    def _parts(self, chunks: Iterable[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield what one request takes, by what is known of the link when it begins."""
         part: list[tuple[bytes, bytes]] = []
         size = 0
         for chunk in chunks:
+            if len(chunk[1]) > wire.MAX_CHUNK:
+                raise Refused(f"a chunk of {len(chunk[1])} bytes is larger than a hub takes")
             if part and (size + len(chunk[1]) > self._up.pace.part_bytes or len(part) >= wire.MAX_FRAMES):
                 yield part
                 part, size = [], 0

@@ -109,3 +109,24 @@ def one_line(error: BaseException) -> str:
         return text  # written for people already
     name = type(error).__name__
     return f"{name}: {text}" if text else name
+
+
+def beside(work: Callable[[], None]) -> Callable[[], None]:
+    """Begin *work* in a thread of its own; return what waits for its end and raises what it raised."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 – it is raised where the end is waited for
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="syncd-beside", daemon=True)
+    thread.start()
+
+    def wait() -> None:
+        thread.join()
+        if failed:
+            raise failed[0]
+
+    return wait

@@ -5,6 +5,7 @@ Large contents are put together in ``nearby``. Never touches a target.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from blake3 import blake3
@@ -13,7 +14,7 @@ from syncd.chunks.manifest import Manifest, decode, located, manifest_hash
 from syncd.execute.dirs import Dirs
 from syncd.execute.nearby import Nearby
 from syncd.execute.staging import STAGING, drop, part_name, parts_of, parts_with
-from syncd.execute.tools import Tools
+from syncd.execute.tools import Tools, at_once
 from syncd.model.errors import Corrupt, Outdated, Refused, SyncdError, Transient
 from syncd.model.job import Assignment
 from syncd.model.node import Kind
@@ -199,14 +200,7 @@ def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
         attempts = [file for part in parts_with(staging, assignment.op.hash or b"") for file in _open_if(staging, part)]
         there = [] if want.directory is None else _open_if(want.directory, want.name)
         with Nearby(tools, manifest, attempts, next(iter(there), None)) as nearby, staging.create(name) as out:
-            hasher = blake3()
-            done = 0
-            for data in nearby.windows():
-                out.write(data)
-                hasher.update(data)
-                done += len(data)
-                tools.progress(Progress(assignment.op_id, done, assignment.op.size, received=nearby.moved))
-            if hasher.digest() != assignment.op.hash:
+            if _write(tools, assignment, nearby, out) != assignment.op.hash:
                 drop(staging, name)
                 raise Corrupt(f"the pieces of {shown_path(assignment.path)} do not make up the content they should")
             stat = out.finish(assignment.op.mtime_ns, mode_for(tools, assignment))
@@ -217,6 +211,27 @@ def _stage_pieces(tools: Tools, dirs: Dirs, want: Want) -> Staged | Fault:
     except (SyncdError, OSError) as error:
         return error
     return staged
+
+
+def _write(tools: Tools, assignment: Assignment, nearby: Nearby, out: WriteFile) -> bytes:
+    """Write the content, each window beside the making of the next; return the hash of what was written."""
+    hasher = blake3()
+
+    def write(data: memoryview) -> None:
+        out.write(data)
+        hasher.update(data)
+
+    done = 0
+    wait = at_once(lambda: None)
+    try:
+        for data in nearby.windows():
+            wait()
+            wait = tools.beside(partial(write, data))
+            done += len(data)
+            tools.progress(Progress(assignment.op_id, done, assignment.op.size, received=nearby.moved))
+    finally:
+        wait()  # whatever happened: nobody writes any more
+    return hasher.digest()
 
 
 def _manifest(tools: Tools, assignment: Assignment) -> Manifest:

@@ -1,10 +1,11 @@
 """Puts the pieces of one large content together: what an earlier attempt, local files or the file to be replaced hold
 is taken from there, in long runs; only the rest is asked of the remote. Every piece is verified by its hash.
 
-Owns the memory bound of a download: one window of pieces, whatever the size of the file. Writes nothing.
+Owns the memory bound of a download: two windows of pieces, whatever the size of the file. Writes nothing.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Final, NamedTuple
 
 from blake3 import blake3
@@ -63,10 +64,11 @@ class Nearby:
             file.close()
 
     def windows(self) -> Iterator[memoryview]:
-        """Yield the content from beginning to end; each view holds only until the next is asked for."""
+        """Yield the content from beginning to end; each view holds until the one after the next is asked for."""
         pieces, most = self._manifest.pieces, self._tools.limits.window_bytes
         largest = max(piece.size for piece in pieces)
-        buffer = memoryview(bytearray(min(self._manifest.size, max(most, largest))))
+        room = min(self._manifest.size, max(most, largest))
+        buffers = cycle([memoryview(bytearray(room)) for _ in range(2 if room < self._manifest.size else 1)])
         offset = 0
         for start in range(0, len(pieces), ASKED):
             windows = list(_windows(pieces[start : start + ASKED], most))
@@ -78,8 +80,9 @@ class Nearby:
             for window, travelling in zip(windows, lacking, strict=True):
                 self._tools.stop_if_cancelled()
                 size = sum(piece.size for piece in window)
-                self._fill(window, offset, buffer[:size], places, travelling, stream)
-                yield buffer[:size]
+                view = next(buffers)[:size]
+                self._fill(window, offset, view, places, travelling, stream)
+                yield view
                 offset += size
 
     # --- where pieces are ----------------------------------------------------------------------------------------

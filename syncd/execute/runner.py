@@ -9,7 +9,7 @@ from syncd.execute.applying import Group, groups_of
 from syncd.execute.recover import recover_all
 from syncd.execute.sending import SendGroup, send_groups_of
 from syncd.execute.sweep import Sweep
-from syncd.execute.tools import Limits, Tools
+from syncd.execute.tools import Limits, Tools, Wait, at_once
 from syncd.model.job import ApplyJob, RecoverJob, SendJob, SweepJob
 from syncd.model.observation import OpsEnded, Progress, Swept
 from syncd.model.path import RelPath
@@ -24,7 +24,8 @@ def _nothing_ignored(path: RelPath, directory: bool) -> bool:
 
 class Runner:
     """Carries jobs out. *device* names this device in conflicted copies; *cancelled* is asked between windows;
-    *ignored* tells whether a path (and whether it is a directory) is ignored here."""
+    *ignored* tells whether a path (and whether it is a directory) is ignored here; *beside* does work beside its
+    caller."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Runner:
         ignored: Callable[[RelPath, bool], bool] = _nothing_ignored,
         snapshots: Snapshots | None = None,
         cuts: Cuts | None = None,
+        beside: Callable[[Callable[[], None]], Wait] = at_once,
     ) -> None:
         self._tools = Tools(
             fs,
@@ -54,6 +56,7 @@ class Runner:
             ignored,
             snapshots=snapshots,
             cuts=cuts,
+            beside=beside,
         )
 
     def apply(self, job: ApplyJob) -> Iterator[OpsEnded]:

@@ -29,8 +29,18 @@ class Limits:
     staged_kept: float = 24 * 3600.0
 
 
+Wait = Callable[[], None]
+"""Waits for the end of something, and raises what it raised; more than once does no harm."""
+
+
 def _never(path: RelPath, directory: bool) -> bool:
     return False
+
+
+def at_once(work: Callable[[], None]) -> Wait:
+    """Do *work* now; there is nothing to wait for."""
+    work()
+    return lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Tools:
 
     *busy* holds the keys of the ops being applied in this process, so that the sweep leaves their entries alone
     (single additions and removals, which are atomic). Without *snapshots* databases are files like any other; without
-    *cuts* a large file is read again to be sent.
+    *cuts* a large file is read again to be sent. *beside* does work beside its caller, where there are threads.
     """
 
     fs: LocalFs
@@ -56,6 +66,7 @@ class Tools:
     busy: set[bytes] = field(default_factory=set)
     snapshots: Snapshots | None = None
     cuts: Cuts | None = None
+    beside: Callable[[Callable[[], None]], Wait] = at_once
 
     def stop_if_cancelled(self) -> None:
         """Raise Transient when the daemon is stopping: what is done so far is taken up again later."""

@@ -3,7 +3,7 @@
 Owns the memory bound of an upload: one window of pieces, whatever the size of the file. Never commits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -175,17 +175,19 @@ def send_large(tools: Tools, source: Source) -> None:
     average = average_over(tools.remote, source.assignment.op, fingerprint.size)
     known = tools.cuts.find(fingerprint, source.assignment.op.hash or b"", average) if tools.cuts is not None else None
     if known is None:
-        _send_cutting(tools, source, source.file, average)
+        missing = _cutting(tools, source, source.file, average)
     else:
-        _send_cut(tools, source, known.pieces)
+        missing = _missing_of(tools, source, known.pieces)
+    # Read as there is room on the way: the remote stores one part while the next is read and another one travels.
+    tools.remote.put_chunks(missing)
     source.manifest = _manifest_of(source.pieces, average)
     if source.manifest is not None:
         tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
     tools.progress(Progress(source.assignment.op_id, fingerprint.size, fingerprint.size, sent=source.moved))
 
 
-def _send_cutting(tools: Tools, source: Source, file: ReadFile, average: int) -> None:
-    """Read the file once from end to end: cut it, hash it, and send what is missing as it comes."""
+def _cutting(tools: Tools, source: Source, file: ReadFile, average: int) -> Iterator[tuple[bytes, bytes]]:
+    """Read the file once from end to end: cut it, hash it, and yield what is missing as it comes."""
     size = source.before.fingerprint.size
     hasher = blake3()
     window: dict[bytes, bytes] = {}
@@ -201,36 +203,40 @@ def _send_cutting(tools: Tools, source: Source, file: ReadFile, average: int) ->
                 held += piece.size
             start += piece.size
         if held >= tools.limits.window_bytes:
-            source.moved += send_missing(tools, window)
+            yield from _lacking(tools, source, window)
             window, held = {}, 0
             _go_on(tools, source, done)
     source.require_untouched()
     source.require_hash(hasher.digest())
-    source.moved += send_missing(tools, window)
+    yield from _lacking(tools, source, window)
 
 
-def _send_cut(tools: Tools, source: Source, pieces: Sequence[Piece]) -> None:
-    """Send what is missing of a file whose pieces are known. The remote is asked for many at once."""
+def _lacking(tools: Tools, source: Source, window: dict[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what the remote lacks of *window*."""
+    missing = set(tools.remote.missing(list(window))) if window else ()
+    for content, data in window.items():
+        if content in missing:
+            source.moved += len(data)
+            yield content, data
+
+
+def _missing_of(tools: Tools, source: Source, pieces: Sequence[Piece]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what is missing of a file whose pieces are known. The remote is asked for many at once."""
     source.pieces = list(pieces)
-    offset = 0
+    offset = held = 0
     for start in range(0, len(pieces), ASKED):
         some = pieces[start : start + ASKED]
         missing = set(tools.remote.missing(list(dict.fromkeys(piece.hash for piece in some))))
-        window: dict[bytes, bytes] = {}
-        held = 0
         for piece in some:
             if piece.hash in missing:
                 missing.remove(piece.hash)
-                window[piece.hash] = _piece_data(source, piece, offset)
+                source.moved += piece.size
                 held += piece.size
+                yield piece.hash, _piece_data(source, piece, offset)
             offset += piece.size
-            if held >= 4 * tools.limits.window_bytes:  # several requests: the hub stores one while the next arrives
-                _put(tools, window)
-                source.moved += held
-                window, held = {}, 0
+            if held >= tools.limits.window_bytes:
+                held = 0
                 _go_on(tools, source, offset)
-        _put(tools, window)
-        source.moved += held
         _go_on(tools, source, offset)
 
 
@@ -295,16 +301,6 @@ def send_again(tools: Tools, source: Source, missing: Iterable[bytes]) -> None:
     _put(tools, window)
     if source.manifest is not None:
         tools.remote.put_manifest(manifest_hash(source.manifest), source.manifest)
-
-
-def send_missing(tools: Tools, window: dict[bytes, bytes]) -> int:
-    """Send what the remote lacks of *window*; returns the bytes sent."""
-    if not window:
-        return 0
-    missing = set(tools.remote.missing(list(window)))
-    wanted = {content: data for content, data in window.items() if content in missing}
-    _put(tools, wanted)
-    return sum(len(data) for data in wanted.values())
 
 
 def _put(tools: Tools, chunks: dict[bytes, bytes]) -> None:

@@ -6,7 +6,7 @@ bodies are in api_chunks, the table of paths in api_routes.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -47,8 +47,18 @@ class EnrolledDevice(Protocol):
     def device(self) -> str: ...
 
 
+class Incoming(Protocol):
+    """Chunks of one upload: written as they come, durable and recorded together."""
+
+    def add(self, chunks: Sequence[tuple[bytes, bytes]]) -> None: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class HubSession(Remote, Protocol):
-    """A device at work: the ``Remote`` protocol, and what a long poll needs."""
+    """A device at work: the ``Remote`` protocol, and what uploads and a long poll need."""
+
+    def receiving(self) -> Incoming: ...
 
     @property
     def space_id(self) -> str: ...

@@ -5,6 +5,7 @@ Owns how many transfers run at a time and what each may hold. Verification and d
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,15 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from syncd.hub.api import HubApi, sensible
+from syncd.hub.api import HubApi, HubSession, Incoming, sensible
 from syncd.hub.api_io import PIECE_SECONDS, Body, Declined, declined_by, fault_reply, hex_path, json_reply, log
 from syncd.model import wire
 from syncd.model.errors import Outdated, SyncdError
 from syncd.model.wire import Fault
 from syncd.ports import Remote
 
-STORE_BYTES: Final = 4 << 20
-"""Uploaded chunks are stored in groups of about this size: one sync to disk each."""
+STORE_BYTES: Final = 2 << 20
+"""Uploaded chunks are written in groups of about this size, while the next group arrives."""
 
 SEND_BYTES: Final = 1 << 20
 """Chunks are read ahead of the network by about this much."""
@@ -53,36 +54,22 @@ class ChunkApi:
         session = await self._api.session(request)
         body = Body(request, wire.MAX_UPLOAD)
         reader = wire.FrameReader(wire.MAX_FRAMES)
-        count, held = 0, 0
-        async with self._uploads:
-            group: list[tuple[bytes, bytes]] = []
-            storing: asyncio.Task[None] | None = None
+        count = 0
+        async with self._uploads, _Upload(self._api, session) as upload:
             try:
                 while (data := await body.piece()) is not None:
                     with sensible():
-                        for chunk in reader.feed(data):
-                            group.append(chunk)
-                            held += len(chunk[1])
-                    if held >= STORE_BYTES:
-                        await _ended(storing)
-                        # The next group arrives while this one becomes durable.
-                        storing = asyncio.create_task(self._store(session, group))
-                        count += len(group)
-                        group, held = [], 0
+                        chunks = list(reader.feed(data))
+                    for chunk in chunks:
+                        await upload.take(chunk)
+                    count += len(chunks)
                 if not reader.complete or reader.gone is not None:
                     raise Declined(Fault.NONSENSE, "the chunks end early")
             except SyncdError:
                 # A reply to half a request ends its connection, and the next request on it meets that end.
                 await body.drain()
                 raise
-            finally:
-                await _ended(storing)
-            await self._store(session, group)
-        return json_reply(msgspec.json.encode(wire.StoredReply(count + len(group))))
-
-    async def _store(self, session: Remote, group: list[tuple[bytes, bytes]]) -> None:
-        if group:
-            await self._api.lanes.move(lambda: session.put_chunks(group))
+        return json_reply(msgspec.json.encode(wire.StoredReply(count)))
 
     async def fetch(self, request: Request) -> Response:
         """Send chunks as frames, reading little ahead of the network."""
@@ -123,6 +110,69 @@ class ChunkApi:
         async with self.downloads:
             encoded = await self._api.lanes.move(lambda: session.get_manifest(manifest_hash))
         return Response(encoded, media_type="application/octet-stream")
+
+
+class _Upload:
+    """The chunks of one request, written while more arrive and durable when the last one is there. Where a request is
+    cut, what came whole stays, and need not come again."""
+
+    def __init__(self, api: HubApi, session: HubSession) -> None:
+        self._api, self._session = api, session
+        self._group: list[tuple[bytes, bytes]] = []
+        self._held = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._lock = threading.Lock()  # a request that is cancelled does not wait for its thread
+        self._receiving: Incoming | None = None
+        self._over = False
+
+    async def take(self, chunk: tuple[bytes, bytes]) -> None:
+        """Have a chunk written; the next group arrives while this one is."""
+        self._group.append(chunk)
+        self._held += len(chunk[1])
+        if self._held >= STORE_BYTES:
+            group, self._group, self._held = self._group, [], 0
+            await self._written()
+            self._writing = asyncio.create_task(self._api.lanes.move(lambda: self._add(group)))
+
+    async def __aenter__(self) -> "_Upload":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await self._written()
+            await self._api.lanes.move(self._finish)
+        finally:
+            await self._api.lanes.move(self._close)
+
+    async def _written(self) -> None:
+        """Return when what is being written is; raises what went wrong."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    def _add(self, group: list[tuple[bytes, bytes]]) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._over = True  # unless all goes well: what was begun and failed cannot be gone on with
+            if self._receiving is None:
+                self._receiving = self._session.receiving()
+            self._receiving.add(group)
+            self._over = False
+
+    def _finish(self) -> None:
+        if self._group:
+            self._add(self._group)
+        with self._lock:
+            if self._receiving is not None and not self._over:
+                self._over = True
+                self._receiving.finish()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._over = True
+            if self._receiving is not None:
+                self._receiving.close()
 
 
 class _Frames(Response):
@@ -170,12 +220,6 @@ class _Frames(Response):
         # A client that takes nothing for long is let go: it resumes with what is left.
         async with asyncio.timeout(PIECE_SECONDS * 2):
             await send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-async def _ended(storing: "asyncio.Task[None] | None") -> None:
-    """Return when what is being stored is; raises what went wrong."""
-    if storing is not None:
-        await storing
 
 
 def _group(source: Iterator[tuple[bytes, bytes]], size: int) -> tuple[list[tuple[bytes, bytes]], bool]:

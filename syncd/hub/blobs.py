@@ -4,7 +4,7 @@ Owns the rules: bytes are verified before they count, presence and reads are per
 present is leased. Collection is in upkeep. Never opens storage, reads no clock or chance of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from blake3 import blake3
@@ -12,7 +12,7 @@ from blake3 import blake3
 from syncd.chunks.manifest import HASH_BYTES, MAX_PIECE, decode, manifest_hash
 from syncd.hub import auth
 from syncd.hub.store import BlobStore, ChunkRow, Space, Store, Stored, Writes
-from syncd.model.errors import Corrupt, Outdated, Refused
+from syncd.model.errors import Corrupt, Outdated, Refused, Transient
 from syncd.ports import Clock
 
 LEASE: Final = 7 * 86_400.0
@@ -64,13 +64,12 @@ class Blobs:
 
     def put(self, device_id: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> None:
         """Store (hash, data) pairs in the device's space; durable when this returns. Raises Corrupt, NoSpace."""
-        _check_hashes([digest for digest, _ in chunks])
-        for digest, data in chunks:
-            if not 1 <= len(data) <= MAX_PIECE:
-                raise Refused(f"a chunk has 1 to {MAX_PIECE} bytes, not {len(data)}")
-            if blake3(data).digest() != digest:
-                raise Corrupt(f"chunk {digest.hex()} arrived damaged; send it again")
+        _check_chunks(chunks)
         self._keep(device_id, dict(chunks), None)
+
+    def receiving(self, device_id: bytes) -> "Receiving":
+        """Return what takes chunks for the device's space as they come, and records them together."""
+        return Receiving(self, self._store, self._blobs, device_id)
 
     def put_manifest(self, device_id: bytes, digest: bytes, encoded: bytes) -> None:
         """Store an encoded manifest. Its pieces need not be there yet: a commit checks them."""
@@ -136,21 +135,25 @@ class Blobs:
         """Write what nobody stored yet, then record it all, in this order: a row never leads to missing bytes (P4)."""
         written: dict[bytes, Stored] = {}
         while True:
-            with self._store.read() as view:
-                auth.still(view, device_id)  # before any byte is written
-                unstored = [digest for digest in data if not _stored(view.chunk(digest)) and digest not in written]
+            unstored = [digest for digest in self.unstored(device_id, data) if digest not in written]
             locations = self._blobs.write([(digest, data[digest]) for digest in unstored])
             for digest, location in zip(unstored, locations, strict=True):
                 written[digest] = Stored(digest, len(data[digest]), location)
             with self._store.write() as change:
                 space, _ = auth.still(change, device_id)
-                if self._record(change, space, data, written):
+                if self.record(change, space, data, written):
                     if manifest is not None:
                         change.add_manifest(next(iter(data)), *manifest)
                     return
 
-    def _record(self, change: Writes, space: Space, data: dict[bytes, bytes], written: dict[bytes, Stored]) -> bool:
-        """Record all of *data*; False when something of it was collected since the look, and must be written."""
+    def unstored(self, device_id: bytes, digests: Iterable[bytes]) -> list[bytes]:
+        """Return which of *digests* nobody stored yet; raises NotAuthorised, before any byte is written."""
+        with self._store.read() as view:
+            auth.still(view, device_id)
+            return [digest for digest in digests if not _stored(view.chunk(digest))]
+
+    def record(self, change: Writes, space: Space, digests: Iterable[bytes], written: dict[bytes, Stored]) -> bool:
+        """Record all of *digests*; False when one of them was collected since the look, and must be written."""
         # A leftover sweep removes unrecorded containers inside a transaction of its own: what is there now, stays.
         containers = {stored.location.container for stored in written.values()}
         lost = {container for container in containers if self._blobs.size(container) is None}
@@ -158,7 +161,7 @@ class Blobs:
             if stored.location.container in lost:
                 del written[digest]
         keys = []
-        for digest in data:
+        for digest in digests:
             row = change.chunk(digest)
             if not _stored(row):
                 if digest not in written:
@@ -168,6 +171,51 @@ class Blobs:
             keys.append(row.key)
         change.lease(space.key, keys, self._clock.now() + LEASE)
         return True
+
+
+class Receiving:
+    """Chunks of one upload: written as they come, durable and recorded together. One thread at a time."""
+
+    def __init__(self, blobs: Blobs, store: Store, blob_store: BlobStore, device_id: bytes) -> None:
+        self._blobs, self._store, self._device_id = blobs, store, device_id
+        self._writer = blob_store.begin()
+        self._sizes: dict[bytes, int] = {}
+        self._written: list[bytes] = []
+
+    def add(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take (hash, data) pairs in. Raises Corrupt, NoSpace, NotAuthorised."""
+        _check_chunks(chunks)
+        new = {digest: data for digest, data in chunks if digest not in self._sizes}
+        unstored = self._blobs.unstored(self._device_id, new)
+        self._writer.add([(digest, new[digest]) for digest in unstored])
+        self._written += unstored
+        self._sizes.update((digest, len(data)) for digest, data in new.items())
+
+    def finish(self) -> None:
+        """Make it durable, and record it. Raises NoSpace, NotAuthorised; Transient when it must be sent again."""
+        written = {
+            digest: Stored(digest, self._sizes[digest], location)
+            for digest, location in zip(self._written, self._writer.finish(), strict=True)
+        }
+        with self._store.write() as change:
+            space, _ = auth.still(change, self._device_id)
+            if not self._blobs.record(change, space, self._sizes, written):
+                # Its bytes are no longer held here; whoever sends it asks first what is missing.
+                raise Transient("a chunk was removed while others arrived; send what is missing again", 1.0)
+
+    def close(self) -> None:
+        """Remove what was not finished."""
+        self._writer.close()
+
+
+def _check_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> None:
+    """Bytes are verified before they count."""
+    _check_hashes([digest for digest, _ in chunks])
+    for digest, data in chunks:
+        if not 1 <= len(data) <= MAX_PIECE:
+            raise Refused(f"a chunk has 1 to {MAX_PIECE} bytes, not {len(data)}")
+        if blake3(data).digest() != digest:
+            raise Corrupt(f"chunk {digest.hex()} arrived damaged; send it again")
 
 
 def _stored(row: ChunkRow | None) -> bool:

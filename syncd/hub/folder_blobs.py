@@ -1,4 +1,4 @@
-"""The blob store in a folder: small chunks packed into pack files, large ones as files of their own.
+"""The blob store in a folder: chunks packed into containers, in the order they came.
 
 Owns file names, record layout, compression and durability. Files are written once, under random names, and count
 only when the database names them: what a crash leaves is harmless. Never knows who may read what.
@@ -8,14 +8,14 @@ import errno
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import zstandard
 from blake3 import blake3
 
-from syncd.hub.store import PACKED_BELOW, Location
+from syncd.hub.store import Location
 from syncd.model.errors import Corrupt, NoSpace, Outdated, Transient
 from syncd.ports import Chance
 
@@ -23,7 +23,7 @@ CHUNKS: Final = "chunks"
 """The chunk folder's name in the hub's data folder."""
 
 PACK_LIMIT: Final = 32 << 20
-"""A pack is closed when it reaches this many bytes."""
+"""A container is closed when it reaches this many bytes."""
 
 _HEAD: Final = struct.Struct("<4sB32sII")  # magic, codec, BLAKE3 of the raw bytes, raw size, stored size
 _MAGIC: Final = b"SYC1"
@@ -34,6 +34,7 @@ _WORTH_IT: Final = 0.95
 """Compressed bytes are kept only when they are fewer than this share: reading raw bytes is cheaper."""
 
 _SAMPLE: Final = 4096
+_WRITE_BYTES: Final = 1 << 20  # written in one call: compressed, they take memory twice
 _AT_ONCE: Final = 512  # parts in one call; systems take 1,024
 
 
@@ -68,24 +69,13 @@ class FolderBlobs:
 
     def write(self, blobs: Sequence[tuple[bytes, bytes]]) -> Sequence[Location]:
         """Store (hash, data) pairs; all durable when this returns. Raises NoSpace, and then nothing of them is left."""
-        compressor = zstandard.ZstdCompressor(level=_LEVEL)
-        locations: list[Location | None] = [None] * len(blobs)
-        pack: list[tuple[int, _Record]] = []
-        packed = 0
-        with _Containers(self._folder) as containers:
-            for index, (digest, data) in enumerate(blobs):
-                record = _record(compressor, digest, data)
-                if record.size >= PACKED_BELOW:
-                    self._write_container(containers, [(index, record)], locations)
-                    continue
-                pack.append((index, record))
-                packed += record.size
-                if packed >= PACK_LIMIT:
-                    self._write_container(containers, pack, locations)
-                    pack, packed = [], 0
-            self._write_container(containers, pack, locations)
-            containers.make_durable()
-        return [location for location in locations if location is not None]
+        with closing(self.begin()) as writer:
+            writer.add(blobs)
+            return writer.finish()
+
+    def begin(self) -> "FolderWriter":
+        """Return what writes chunks as they come, and makes them durable together."""
+        return FolderWriter(self)
 
     def read(self, chunk_hash: bytes, size: int, location: Location) -> bytes:
         """Return the raw bytes, verified; raises Outdated when the container is gone, Corrupt when they are wrong."""
@@ -123,8 +113,12 @@ class FolderBlobs:
                 if old and len(path.name) == _NAME and path.name.isalnum() and path.name[:2] == fan.name:
                     yield path.name
 
+    def new_container(self) -> str:
+        """Return a name that no container has."""
+        return self._chance.token(_NAME // 2).hex()
+
     def path_of(self, container: str) -> Path:
-        """Return where a container is, for a backup."""
+        """Return where a container is."""
         return self._path(container)
 
     def _path(self, container: str) -> Path:
@@ -133,31 +127,52 @@ class FolderBlobs:
             raise Corrupt(f"{container!r} does not name a container")
         return self._folder / container[:2] / container
 
-    def _write_container(
-        self, containers: "_Containers", pack: Sequence[tuple[int, _Record]], locations: list[Location | None]
-    ) -> None:
-        if not pack:
-            return
-        container = self._chance.token(16).hex()
-        containers.write(self._path(container), [part for _, record in pack for part in (record.head, record.body)])
-        offset = 0
-        for index, record in pack:
-            locations[index] = Location(container, offset, record.size)
-            offset += record.size
 
+class FolderWriter:
+    """Chunks on their way into containers that become durable together: while one is synced, the disk works on the
+    others as well. Of what was not finished nothing stays. One thread at a time."""
 
-class _Containers:
-    """New containers, which become durable together: while one is synced, the disk works on the others as well. Of
-    those that did not, nothing stays."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, blobs: FolderBlobs) -> None:
+        self._blobs = blobs
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        self._locations: list[Location] = []
         self._opened: dict[Path, int] = {}
+        self._container, self._path, self._size = "", Path(), PACK_LIMIT
 
-    def __enter__(self) -> "_Containers":
-        return self
+    def add(self, blobs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write (hash, data) pairs, which are not durable yet. Raises NoSpace."""
+        pack: list[bytes] = []
+        packed = 0
+        for digest, data in blobs:
+            if self._size >= PACK_LIMIT:
+                self._write(pack)
+                self._open()
+                pack, packed = [], 0
+            record = _record(self._compressor, digest, data)
+            self._locations.append(Location(self._container, self._size, record.size))
+            self._size += record.size
+            packed += record.size
+            pack += record
+            if packed >= _WRITE_BYTES:
+                self._write(pack)
+                pack, packed = [], 0
+        self._write(pack)
 
-    def __exit__(self, *exc: object) -> None:
+    def finish(self) -> Sequence[Location]:
+        """Make all of it durable, containers and the folders they are in; return where it is, in the order given."""
+        with _disk_faults():
+            for descriptor in self._opened.values():
+                os.fsync(descriptor)
+            for folder in dict.fromkeys(path.parent for path in self._opened):
+                _sync_folder(folder)
+            if self._opened:
+                _sync_folder(self._blobs.folder)  # another request may have made one of them a moment ago
+            while self._opened:
+                os.close(self._opened.popitem()[1])
+        return self._locations
+
+    def close(self) -> None:
+        """Remove what was not finished."""
         while self._opened:
             path, descriptor = self._opened.popitem()
             with suppress(OSError):  # what goes wrong first is told
@@ -165,24 +180,19 @@ class _Containers:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def write(self, path: Path, parts: Sequence[bytes]) -> None:
-        """Write a container, which is not durable yet."""
+    def _open(self) -> None:
+        self._container, self._size = self._blobs.new_container(), 0
+        self._path = self._blobs.path_of(self._container)
         with _disk_faults():
-            if not path.parent.is_dir():
-                path.parent.mkdir(mode=0o700, exist_ok=True)
-            self._opened[path] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            _write_all(self._opened[path], parts)
+            if not self._path.parent.is_dir():
+                self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._opened[self._path] = os.open(self._path, flags, 0o600)
 
-    def make_durable(self) -> None:
-        """Sync all that was written, each file and the folders they are in; from then on they stay."""
-        with _disk_faults():
-            for descriptor in self._opened.values():
-                os.fsync(descriptor)
-            for folder in dict.fromkeys(path.parent for path in self._opened):
-                _sync_folder(folder)
-            _sync_folder(self._folder)  # another request may have made one of them a moment ago
-            while self._opened:
-                os.close(self._opened.popitem()[1])
+    def _write(self, parts: Sequence[bytes]) -> None:
+        if parts:
+            with _disk_faults():
+                _write_all(self._opened[self._path], parts)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 Owns nothing but the device it speaks for; each call proves again that the device was not revoked. Any thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from syncd.hub import auth, journal
+from syncd.hub.blobs import Receiving
 from syncd.hub.spaces import MAX_STEPS, SpaceWriter
 from syncd.hub.store import Reads, Space
 from syncd.model.errors import Refused
@@ -130,9 +131,13 @@ class Session:
         """Return which chunks (or manifests) this space lacks; saying "present" renews their lease."""
         return self._hub.blobs.missing(self._device_id, hashes)
 
-    def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store (hash, data) pairs; durable when this returns."""
-        self._hub.blobs.put(self._device_id, chunks)
+    def put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store (hash, data) pairs, all held meanwhile; durable when this returns."""
+        self._hub.blobs.put(self._device_id, list(chunks))
+
+    def receiving(self) -> Receiving:
+        """Return what takes chunks in as they come, and records them together: ``put_chunks`` for an upload."""
+        return self._hub.blobs.receiving(self._device_id)
 
     def get_chunks(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """Yield (hash, data), verified, in the order asked; raises Outdated at once when one is not here."""

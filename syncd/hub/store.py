@@ -7,13 +7,10 @@ here decides anything: rules live in journal, spaces, blobs and auth.
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from syncd.model.node import Version
 from syncd.model.remote import Cause, Change, RemoteNode, VersionInfo
-
-PACKED_BELOW: Final = 512 << 10
-"""Chunks stored in fewer bytes may share a container; larger ones have their own, which can simply be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +220,31 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+class BlobWriter(Protocol):
+    """Chunks on their way into containers. Of what was not finished nothing stays. One thread at a time."""
+
+    def add(self, blobs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write (hash, data) pairs, which are not durable yet. Raises NoSpace."""
+        ...
+
+    def finish(self) -> Sequence[Location]:
+        """Make all of it durable, and return where it is, in the order given. Raises NoSpace."""
+        ...
+
+    def close(self) -> None:
+        """Remove what was not finished."""
+        ...
+
+
 class BlobStore(Protocol):
     """Durable bytes in containers that are written once. A container nobody recorded is a harmless leftover."""
 
     def write(self, blobs: Sequence[tuple[bytes, bytes]]) -> Sequence[Location]:
         """Store (hash, data) pairs; durable when this returns. Raises NoSpace."""
+        ...
+
+    def begin(self) -> BlobWriter:
+        """Return what writes chunks as they come, and makes them durable together."""
         ...
 
     def read(self, chunk_hash: bytes, size: int, location: Location) -> bytes:

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from syncd.chunks.manifest import decode
 from syncd.hub.blobs import Blobs
-from syncd.hub.store import PACKED_BELOW, BlobStore, ChunkRow, Space, Store
+from syncd.hub.store import BlobStore, ChunkRow, Space, Store
 from syncd.model.errors import Corrupt, Outdated, Usage
 from syncd.model.node import Version
 from syncd.ports import Clock
@@ -27,8 +27,8 @@ KEY_RETENTION: Final = 180 * 86_400.0
 LEFTOVER_AGE: Final = 3_600.0
 """A container nobody recorded is a crash's leftover once it is this old, in seconds."""
 
-SMALL_CONTAINER: Final = PACKED_BELOW
-"""Containers below this size (in bytes) are packed together; what they hold is small enough for that."""
+SMALL_CONTAINER: Final = 512 << 10
+"""Containers below this size (in bytes) are packed together."""
 
 _BATCH: Final = 500
 _REPACK: Final = 32 << 20

@@ -17,11 +17,14 @@ from blake3 import blake3
 from syncd.chunks.chunker import CHUNKER, WHOLE, average_for, cut
 from syncd.chunks.manifest import Manifest, Piece, decode, encode
 from syncd.model.node import Fingerprint
-from syncd.observe.fingerprint import is_racy
+from syncd.observe.fingerprint import is_racy, seconds_young
 from syncd.ports import Clock, ReadFile, Stat
 
 CUT_FROM: Final = 8 << 20
 """Smaller files are only hashed when they are looked at: reading them again costs little."""
+
+MOST_PAUSE: Final = 0.05
+"""Seconds that are waited for a file to be old enough for one read: most clocks of file systems tick within 10 ms."""
 
 MOST_BYTES: Final = 8 << 20
 """Bytes of encoded manifests remembered: of some 200,000 pieces."""
@@ -42,17 +45,18 @@ class Cut:
 
 class Cuts:
     """What was cut last. One for a root; any thread: whoever finds nothing reads the file. *lock* makes what lets one
-    thread at a time read one file; without, all look on one thread."""
+    thread at a time read one file; without, all look on one thread. *pause* waits for so many seconds."""
 
     def __init__(
         self,
         clock: Clock,
         lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+        pause: Callable[[float], None] = lambda seconds: None,
         *,
         least: int = CUT_FROM,
         most: int = MOST_BYTES,
     ) -> None:
-        self._clock, self._lock, self._least, self._most = clock, lock, least, most
+        self._clock, self._lock, self._pause, self._least, self._most = clock, lock, pause, least, most
         self._known: dict[Fingerprint, tuple[bytes, bytes, int]] = {}
         self._reading: dict[Fingerprint, AbstractContextManager[object]] = {}
 
@@ -70,7 +74,7 @@ class Cuts:
                 if known is not None:
                     content, encoded, began_ns = known
                     return Cut(content, decode(encoded).pieces, began_ns)
-                found = self._read(file, fingerprint)
+                found = self._read(file, fingerprint, tick_ns)
                 same = found is not None and file.stat().fingerprint == fingerprint
                 if found is not None and same and not is_racy(fingerprint, found.began_ns, tick_ns):
                     self._remember(fingerprint, found)
@@ -78,11 +82,15 @@ class Cuts:
             finally:
                 self._reading.pop(fingerprint, None)
 
-    def _read(self, file: ReadFile, fingerprint: Fingerprint) -> Cut | None:
+    def _read(self, file: ReadFile, fingerprint: Fingerprint, tick_ns: int) -> Cut | None:
         try:
             file.sync()
         except OSError as error:
             raise NotDurable from error
+        # A read that begins within the tick of the last write proves nothing: all of it would be read once more.
+        young = seconds_young(fingerprint, int(self._clock.now() * 1e9), tick_ns)
+        if 0 < young <= MOST_PAUSE:
+            self._pause(young)
         began_ns = int(self._clock.now() * 1e9)
         if file.stat().fingerprint != fingerprint:
             return None  # somebody writes: not worth a read

@@ -33,6 +33,14 @@ def is_racy(fingerprint: Fingerprint, read_ns: int, tick_ns: int) -> bool:
     return read_ns - tick < fingerprint.mtime_ns <= read_ns + SKEW_NS
 
 
+def seconds_young(fingerprint: Fingerprint, now_ns: int, tick_ns: int) -> float:
+    """Return after how many seconds a read of what has this fingerprint is not racy by its age; 0 or less: at once.
+
+    A millisecond more than that: clocks told in seconds are not exact to the nanosecond."""
+    tick = max(tick_ns, KERNEL_TICK_NS) + 1_000_000
+    return (max(fingerprint.ctime_ns, fingerprint.mtime_ns) + tick - now_ns) / 1e9
+
+
 def is_unchanged(known: KnownEntry, stat: Stat) -> bool:
     """Return whether what is *known* still holds without reading (the fast path)."""
     same = known.fingerprint == stat.fingerprint and known.kind is stat.kind

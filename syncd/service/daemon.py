@@ -8,6 +8,7 @@ import errno
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from syncd.adapters.posix_fs import PosixFs
 from syncd.adapters.reading import Readers
 from syncd.adapters.sqlite_databases import SqliteDatabases
 from syncd.adapters.system import SystemChance, SystemClock, give_back_memory
+from syncd.adapters.threads import beside
 from syncd.control.server import ControlServer
 from syncd.db.connection import Database
 from syncd.engine.core import Engine
@@ -142,7 +144,7 @@ class Daemon:
         self._lister = Lister(self._remote)
         floor = int(self._settings.disk.free_floor)
         self._snapshots = Snapshots(self._fs, SqliteDatabases(), chance, floor)
-        self._cuts = Cuts(clock, threading.Lock)
+        self._cuts = Cuts(clock, threading.Lock, time.sleep)
         self._looker = Looker(self._fs, clock, self._snapshots, self._cuts)
         self._rules = RulesReader(self._fs, clock)
         self._keeper = RootKeeper(self._roots, record)
@@ -233,6 +235,7 @@ class Daemon:
             lambda path, directory: self._rules.read().ignored(path, directory),
             self._snapshots,
             self._cuts,
+            beside,
         )
 
     def _traits(self) -> Traits:

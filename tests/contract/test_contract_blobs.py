@@ -14,7 +14,7 @@ import pytest
 from blake3 import blake3
 
 from syncd.hub.folder_blobs import FolderBlobs
-from syncd.hub.store import PACKED_BELOW, BlobStore, Location
+from syncd.hub.store import BlobStore, Location
 from syncd.model.errors import Corrupt, Outdated
 from tests.sim.blobs import SimBlobs
 
@@ -102,7 +102,7 @@ def read(there: BlobWorld, data: bytes, location: Location) -> bytes:
 
 
 def test_what_was_written_comes_back(there: BlobWorld) -> None:
-    parts = [b"a", b"z" * 100_000, noise(700_000), noise(3), noise(PACKED_BELOW)]
+    parts = [b"a", b"z" * 100_000, noise(700_000), noise(3), noise(512 << 10)]
     locations = store(there, *parts)
     assert len(locations) == len(parts)
     for part, location in zip(parts, locations, strict=True):
@@ -110,15 +110,41 @@ def test_what_was_written_comes_back(there: BlobWorld) -> None:
     assert list(there.blobs.write([])) == []
 
 
-def test_small_ones_share_a_container_and_large_ones_have_their_own(there: BlobWorld) -> None:
+def test_what_is_written_together_shares_a_container(there: BlobWorld) -> None:
     locations = store(there, *(noise(1000, seed) for seed in range(50)), *(noise(600_000, seed) for seed in (1, 2)))
-    assert len({location.container for location in locations[:50]}) == 1
-    assert len({location.container for location in locations}) == 3
-    assert sorted({location.container for location in locations}) == list(there.containers())
-    for location in locations[50:]:
-        assert location.offset == 0
-        assert there.blobs.size(location.container) == location.length
-    assert there.blobs.size(locations[0].container) == sum(location.length for location in locations[:50])
+    assert list(there.containers()) == [locations[0].container]
+    assert {location.container for location in locations} == {locations[0].container}
+    assert there.blobs.size(locations[0].container) == sum(location.length for location in locations)
+
+
+def test_a_container_is_closed_when_it_is_large(there: BlobWorld) -> None:
+    parts = [noise(12 << 20, seed) for seed in range(4)]
+    locations = store(there, *parts)
+    assert [location.offset == 0 for location in locations] == [True, False, False, True]
+    assert len(there.containers()) == 2
+    for part, location in zip(parts, locations, strict=True):
+        assert read(there, part, location) == part
+
+
+def test_what_comes_by_and_by_is_finished_together(there: BlobWorld) -> None:
+    writer = there.blobs.begin()
+    parts = [noise(1000, seed) for seed in range(6)]
+    for one, two in zip(parts[::2], parts[1::2], strict=True):
+        writer.add([(h(one), one), (h(two), two)])
+    locations = writer.finish()
+    writer.close()
+    for part, location in zip(parts, locations, strict=True):
+        assert read(there, part, location) == part
+    assert len(there.containers()) == 1
+
+
+def test_of_what_is_not_finished_nothing_stays(there: BlobWorld) -> None:
+    writer = there.blobs.begin()
+    writer.add([(h(b"a"), b"a")])
+    assert len(there.containers()) == 1
+    writer.close()
+    writer.close()
+    assert list(there.containers()) == []
 
 
 def test_the_same_again_is_another_container(there: BlobWorld) -> None:

@@ -9,7 +9,7 @@ import os
 import random
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from syncd.adapters.posix_fs import PosixFs
@@ -87,9 +87,10 @@ class Wire:
             return getattr(self, f"_{name}")
         return getattr(self._remote, name)
 
-    def _put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        self.sent += sum(len(data) for _, data in chunks)
-        self._remote.put_chunks(chunks)
+    def _put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+        taken = list(chunks)
+        self.sent += sum(len(data) for _, data in taken)
+        self._remote.put_chunks(taken)
 
     def _get_chunks(self, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for content, data in self._remote.get_chunks(hashes):

@@ -1,7 +1,7 @@
 """A remote in memory, with faults by request, and the contents it keeps."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -70,7 +70,7 @@ class MemoryRemote:
         self._reach()
         return [each for each in hashes if each not in self.chunks and each not in self.manifests]
 
-    def put_chunks(self, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+    def put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
         self._reach()
         for content, data in chunks:
             assert digest(data) == content

@@ -13,6 +13,7 @@ from execute_remote import MemoryRemote, digest, noise
 
 from syncd.adapters.posix_fs import PosixFs, tie_root
 from syncd.execute.runner import Limits, Runner
+from syncd.execute.tools import Wait, at_once
 from syncd.model.job import ApplyJob, Assignment, DirRef, RecoverJob, SendJob, SweepJob
 from syncd.model.node import Fingerprint, Kind, Place, Version
 from syncd.model.observation import Ending, OpResult, Progress, Swept
@@ -91,6 +92,7 @@ class World:
         self.progress: list[Progress] = []
         self.cancelled = False
         self.cuts: Cuts | None = None
+        self.beside: Callable[[Callable[[], None]], Wait] = at_once
         self.ignored: Callable[[tuple[str, ...], bool], bool] = lambda path, directory: False
         self._ids = count(1)
 
@@ -107,6 +109,7 @@ class World:
             lambda: self.cancelled,
             self.ignored,
             cuts=self.cuts,
+            beside=self.beside,
         )
 
     # --- the folder ---

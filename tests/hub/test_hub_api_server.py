@@ -18,8 +18,11 @@ import pytest
 from blake3 import blake3
 
 from syncd.adapters.hub_remote import HubRemote
+from syncd.adapters.hub_spread import MOST_BYTES
+from syncd.hub.folder_blobs import FolderWriter
 from syncd.hub.server import HubServer, Listen, parse_listen
 from syncd.hub.tls import FILE, YEARS, certificate
+from syncd.model import wire
 from syncd.model.errors import NoSpace, NotAuthorised, Offline, OtherRemote, Refused, Transient, Usage
 from syncd.model.invite import HubAddress, Invite
 from syncd.model.node import Kind
@@ -182,26 +185,45 @@ def test_p4_a_commit_under_way_is_finished_before_the_server_ends(tmp_path):
         remote.close()
 
 
-@pytest.mark.parametrize("failing", [1, 2, 3], ids=["the first group", "one that came meanwhile", "the last"])
+@pytest.mark.parametrize(
+    "failing", [1, 2, 4, 5], ids=["the first group", "one that came meanwhile", "the last", "the end"]
+)
 def test_p4_an_upload_is_answered_only_when_all_of_it_is_stored(tmp_path, monkeypatch, failing):
-    """Groups arrive while the one before becomes durable: one that fails fails the upload."""
+    """Groups arrive while the one before is written, and become durable together: one that fails fails the upload."""
     with served(tmp_path / "hub") as made:
         remote = made.device()
-        write, calls = made.hub.blobs._blobs.write, []
+        add, finish, calls = FolderWriter.add, FolderWriter.finish, []
 
-        def fail(blobs):
-            calls.append(len(blobs))
+        def called():
+            calls.append(len(calls) + 1)
             if len(calls) == failing:
                 raise NoSpace("the hub's disk is full; free some space there")
-            return write(blobs)
 
-        monkeypatch.setattr(made.hub.blobs._blobs, "write", fail)
-        chunks = [(blake3(data).digest(), data) for data in (bytes([n]) * (1 << 20) for n in range(10))]
+        monkeypatch.setattr(FolderWriter, "add", lambda self, blobs: (called(), add(self, blobs))[1])
+        monkeypatch.setattr(FolderWriter, "finish", lambda self: (called(), finish(self))[1])
+        remote._transfer._up.pace.part_bytes = MOST_BYTES  # a fast link's: one request
+        chunks = [(blake3(data).digest(), data) for data in (bytes([n]) * (1 << 20) for n in range(8))]
         with pytest.raises(Transient, match="full"):
             remote.put_chunks(chunks)
+        assert calls[-1] == failing, "nothing is added to what failed"
+        assert [path for path in (tmp_path / "hub" / "chunks").rglob("*") if path.is_file()] == []
         monkeypatch.undo()
         remote.put_chunks(chunks)
         assert remote.missing([digest for digest, _ in chunks]) == []
+        remote.close()
+
+
+def test_of_an_upload_that_is_cut_what_came_whole_stays(tmp_path):
+    with served(tmp_path / "hub") as made:
+        remote = made.device()
+        token = made.hub.enroll(made.invite().secret, "raw").token
+        chunks = [(blake3(data).digest(), data) for data in (bytes([n]) * 700_000 for n in range(5))]
+        body = b"".join(wire.encode_frames(chunks))
+        head = b"POST /v1/chunks HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\nauthorization: Bearer %s\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", made.ready.port), 10) as upload:
+            upload.sendall(head % (len(body), token.encode()) + body[: len(body) - 100])
+        hashes = [digest for digest, _ in chunks]
+        until(lambda: remote.missing(hashes) == hashes[4:], "the first four are there")
         remote.close()
 
 

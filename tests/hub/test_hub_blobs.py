@@ -7,7 +7,7 @@ import pytest
 
 from syncd.chunks.manifest import MAX_PIECE, Manifest, Piece, encode, manifest_hash
 from syncd.hub.spaces import SpaceWriter
-from syncd.model.errors import Corrupt, Outdated, Refused
+from syncd.model.errors import Corrupt, Outdated, Refused, Transient
 from syncd.model.node import Kind
 from syncd.model.path import ROOT_ID
 from syncd.model.remote import Content, Create, Verdict
@@ -30,11 +30,50 @@ def test_p4_chunks_survive_a_restart(world, one):
     assert len(next(one.session.get_chunks([content.hash]))[1]) == 100_000
 
 
-def test_small_chunks_share_a_file_and_large_ones_have_their_own(world, one):
+def test_what_is_stored_together_shares_a_file(world, one):
     small = [noise(1000, seed) for seed in range(200)]
     large = [noise(600_000, seed) for seed in range(3)]
     one.session.put_chunks([(h(part), part) for part in [*small, *large]])
-    assert len(world.containers()) == 1 + 3
+    assert len(world.containers()) == 1
+
+
+def test_what_comes_by_and_by_is_recorded_together(world, one):
+    chunks = [(h(data), data) for data in (noise(1000, seed) for seed in range(6))]
+    hashes = [digest for digest, _ in chunks]
+    one.session.put_chunks(chunks[:1])
+    receiving = one.session.receiving()
+    receiving.add(chunks[:3])
+    receiving.add(chunks[2:])  # one of them again
+    assert list(one.session.missing(hashes)) == hashes[1:]
+    receiving.finish()
+    receiving.close()
+    assert list(one.session.get_chunks(hashes)) == chunks
+    assert len(world.containers()) == 2
+    assert sum(path.stat().st_size for path in world.containers()) < 6 * 1100, "none of them was written twice"
+
+
+def test_p1_a_chunk_that_was_collected_while_others_came_is_asked_for_again(world, one):
+    there, new = (h(b"there"), b"there"), (h(b"new"), b"new")
+    one.session.put_chunks([there])
+    world.clock.at += 30 * 86_400.0  # nobody needs it any more
+    receiving = one.session.receiving()
+    receiving.add([there, new])
+    assert world.hub.gc().chunks == 1
+    with pytest.raises(Transient, match="send what is missing again"):
+        receiving.finish()
+    assert list(one.session.missing([there[0], new[0]])) == [there[0], new[0]]
+    one.session.put_chunks([there, new])
+    assert list(one.session.get_chunks([there[0], new[0]])) == [there, new]
+
+
+def test_p5_of_an_upload_with_wrong_bytes_nothing_is_recorded(world, one):
+    receiving = one.session.receiving()
+    receiving.add([(h(b"right"), b"right")])
+    with pytest.raises(Corrupt):
+        receiving.add([(h(b"a"), b"b")])
+    receiving.close()
+    assert list(one.session.missing([h(b"right")])) == [h(b"right")]
+    assert world.containers() == []
 
 
 def test_chunks_are_compressed_when_that_helps(world, one):

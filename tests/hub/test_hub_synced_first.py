@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 import pytest
+from blake3 import blake3
 
 from syncd.hub import folder_blobs
 
@@ -23,18 +24,33 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("size", [100, 3_000_000], ids=["packed", "a file of its own"])
+@pytest.mark.parametrize("size", [100, 3_000_000], ids=["one chunk", "several"])
 def test_p4_chunks_and_their_names_are_durable_before_they_are_recorded(world, one, synced, size, monkeypatch):
     seen: list[list[int]] = []
     blobs = world.hub.blobs
-    record = type(blobs)._record
+    record = type(blobs).record
 
     def watched(self, *given):
         seen.append(list(synced))
         return record(self, *given)
 
-    monkeypatch.setattr(type(blobs), "_record", watched)
+    monkeypatch.setattr(type(blobs), "record", watched)
     one.store(os.urandom(size))
+    (container,) = world.containers()
+    assert {os.stat(container).st_ino, os.stat(container.parent).st_ino} <= set(seen[-1])
+
+
+def test_p4_what_comes_by_and_by_is_durable_before_it_is_recorded(world, one, synced, monkeypatch):
+    seen: list[list[int]] = []
+    record = type(world.hub.blobs).record
+    monkeypatch.setattr(
+        type(world.hub.blobs), "record", lambda self, *given: (seen.append(list(synced)), record(self, *given))[1]
+    )
+    receiving = one.session.receiving()
+    for data in (os.urandom(100), os.urandom(3_000_000)):
+        receiving.add([(blake3(data).digest(), data)])
+    assert synced == []
+    receiving.finish()
     (container,) = world.containers()
     assert {os.stat(container).st_ino, os.stat(container.parent).st_ino} <= set(seen[-1])
 

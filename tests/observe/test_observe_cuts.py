@@ -60,6 +60,32 @@ def test_p5_a_young_file_is_not_noted(root: Path, seen, cuts, clock):
     assert cuts.find(what.fingerprint, what.hash, SMALL_AVERAGE) is None
 
 
+def test_it_is_read_when_it_is_old_enough_and_only_once(root: Path, fs, clock):
+    """Saved a moment ago: waiting for the clock of the file system costs less than another read."""
+    paused = []
+    (root / "big").write_bytes(DATA)
+    stamp = (root / "big").stat().st_ctime_ns
+    clock.now = lambda: stamp / 1e9 + 0.001 + sum(paused)
+    cuts = Cuts(clock, Lock, paused.append, least=0)
+    (unit,) = Looker(fs, clock, None, cuts).look(LookJob((LookUnit(7, (), None, ()),), began=1)).units
+    (what,) = unit.seen
+    assert not what.racy
+    assert cuts.find(what.fingerprint, what.hash, SMALL_AVERAGE) is not None
+    assert len(paused) == 1
+    assert 0.008 < paused[0] < 0.02
+
+
+def test_nothing_waits_for_a_stamp_of_the_future(root: Path, fs, clock):
+    paused = []
+    (root / "big").write_bytes(DATA)
+    stamp = (root / "big").stat().st_ctime_ns
+    clock.now = lambda: stamp / 1e9 - 1.0
+    cuts = Cuts(clock, Lock, paused.append, least=0)
+    (unit,) = Looker(fs, clock, None, cuts).look(LookJob((LookUnit(7, (), None, ()),), began=1)).units
+    assert unit.seen[0].racy
+    assert paused == []
+
+
 def test_p4_it_is_durable_before_it_is_read(root: Path, seen, cuts, faults):
     (root / "big").write_bytes(DATA)
     seen()

@@ -20,7 +20,7 @@ from typing import Final
 from blake3 import blake3
 
 from syncd.hub.folder_blobs import PACK_LIMIT
-from syncd.hub.store import PACKED_BELOW, Location
+from syncd.hub.store import Location
 from syncd.model.errors import Corrupt, NoSpace, Outdated, Transient
 from syncd.ports import Chance, Clock
 from tests.sim.journal import Policy, torn_length
@@ -62,21 +62,17 @@ class SimBlobs:
 
     def write(self, blobs: Sequence[tuple[bytes, bytes]]) -> Sequence[Location]:
         """Store (hash, data) pairs; all durable when this returns. Raises NoSpace, Transient."""
-        locations: list[Location | None] = [None] * len(blobs)
-        pack: list[tuple[int, bytes]] = []
-        packed = 0
-        for index, (digest, data) in enumerate(blobs):
-            record = digest + data
-            if len(record) >= PACKED_BELOW:
-                self._write_container([(index, record)], locations)
-                continue
-            pack.append((index, record))
-            packed += len(record)
-            if packed >= PACK_LIMIT:
-                self._write_container(pack, locations)
-                pack, packed = [], 0
-        self._write_container(pack, locations)
-        return [location for location in locations if location is not None]
+        writer = self.begin()
+        try:
+            writer.add(blobs)
+            return writer.finish()
+        except Exception:  # a process that dies removes nothing
+            writer.close()
+            raise
+
+    def begin(self) -> SimWriter:
+        """Return what writes chunks as they come, and makes them durable together."""
+        return SimWriter(self)
 
     def read(self, chunk_hash: bytes, size: int, location: Location) -> bytes:
         """Return the raw bytes, verified; raises Outdated when the container is gone, Corrupt when they are wrong."""
@@ -160,28 +156,33 @@ class SimBlobs:
         self._removed.clear()
         self.used = sum(len(found.data) for found in self._there.values())
 
-    def _write_container(self, pack: Sequence[tuple[int, bytes]], locations: list[Location | None]) -> None:
-        if not pack:
-            return
+    # --- for its writers ---
+
+    def begin_container(self) -> str:
+        """Begin a container, and return its name."""
         name = self._chance.token(16).hex()
-        container = _Container(b"".join(record for _, record in pack), self._clock.now())
+        self._there[name] = self._unsynced[name] = _Container(b"", self._clock.now())
+        return name
+
+    def append(self, name: str, data: bytes) -> None:
+        """Write to the end of a container."""
         self._call("write")
-        if self.capacity is not None and self.used + len(container.data) > self.capacity:
+        if self.capacity is not None and self.used + len(data) > self.capacity:
             raise _full()
-        self._there[name] = self._unsynced[name] = container
-        self.used += len(container.data)
-        try:
-            self._call("sync")
-        except Exception:
-            # Removed again, as the real store does; nobody knows its name.
-            del self._there[name], self._unsynced[name]
-            self.used -= len(container.data)
-            raise
-        del self._unsynced[name]
-        offset = 0
-        for index, record in pack:
-            locations[index] = Location(name, offset, len(record))
-            offset += len(record)
+        self.used += len(data)
+        grown = _Container(self._there[name].data + data, self._clock.now())
+        self._there[name] = self._unsynced[name] = grown
+
+    def sync(self, name: str) -> None:
+        """Make a container durable."""
+        self._call("sync")
+        self._unsynced.pop(name, None)
+
+    def drop(self, name: str) -> None:
+        """Remove a container that was not finished, as the real store does; nobody knows its name."""
+        found = self._there.pop(name, None)
+        self._unsynced.pop(name, None)
+        self.used -= 0 if found is None else len(found.data)
 
     def _call(self, name: str) -> None:
         if self.on_call is None:
@@ -192,6 +193,46 @@ class SimBlobs:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full() from error
             raise Transient(f"the hub's disk failed: {os.strerror(error.errno or 0)}") from error
+
+
+class SimWriter:
+    """Chunks on their way into containers, which a power loss may take until they are synced."""
+
+    def __init__(self, blobs: SimBlobs) -> None:
+        self._blobs = blobs
+        self._locations: list[Location] = []
+        self._opened: list[str] = []
+        self._size = PACK_LIMIT
+
+    def add(self, blobs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write (hash, data) pairs, which are not durable yet."""
+        pack: list[bytes] = []
+        for digest, data in blobs:
+            if self._size >= PACK_LIMIT:
+                self._write(pack)
+                self._opened.append(self._blobs.begin_container())
+                pack, self._size = [], 0
+            record = digest + data
+            self._locations.append(Location(self._opened[-1], self._size, len(record)))
+            self._size += len(record)
+            pack.append(record)
+        self._write(pack)
+
+    def finish(self) -> Sequence[Location]:
+        """Make all of it durable, and return where it is, in the order given."""
+        for name in self._opened:
+            self._blobs.sync(name)
+        self._opened.clear()
+        return self._locations
+
+    def close(self) -> None:
+        """Remove what was not finished."""
+        while self._opened:
+            self._blobs.drop(self._opened.pop())
+
+    def _write(self, pack: Sequence[bytes]) -> None:
+        if pack:
+            self._blobs.append(self._opened[-1], b"".join(pack))
 
 
 def _name(container: str) -> str:
