@@ -99,17 +99,23 @@ def test_p2_ignore_rules_that_are_renamed_away_hold_nothing_up(make_world: Calla
     assert bob.tree().keys() == {"rules of old"}
 
 
-@pytest.mark.parametrize("taken", [False, True], ids=["its name is free", "a file has its name"])
-def test_p2_a_folder_stays_for_what_a_rule_names_only_while_it_is_being_removed(two: World, taken: bool) -> None:
+@pytest.mark.parametrize(
+    "taken", ["", "new", "moved"], ids=["its name is free", "a new file has its name", "an old one"]
+)
+def test_p2_a_folder_stays_for_what_a_rule_names_only_while_it_is_being_removed(two: World, taken: str) -> None:
     """Its removal waited for ever for what was not to be removed any more; and what wanted its name waited with it."""
     ann, bob = two.devices
+    ann.write("a file", "a file now")
+    two.settle()
     ann.write("d/e/f/notes.txt", "kept")
     two.settle()
     bob.wire.cut = True
     bob.remove("d")
-    if taken:
+    if taken == "new":
         bob.write("d", "a file now")
-    bob.deadline = bob.engine.step([Hints((((), "d"),))])
+    elif taken:
+        bob.path("a file").rename(bob.path("d"))
+    bob.deadline = bob.engine.step([Hints((((), "d"), ((), "a file")))])
     for _ in range(20):
         bob.one()
     assert {queued.op.type for queued in bob.db.queue.in_state(None, 9)} >= {OpType.REMOTE_DELETE}

@@ -14,6 +14,7 @@ from syncd.model.job import ApplyJob, LookJob, PollJob, ProveJob, PullJob, Recov
 from syncd.model.node import Absent, Present, Reason, Tree
 from syncd.model.observation import Ask, Hints, JobFailed, PullFault, Verb
 from syncd.model.op import Op, OpState, OpType, Wait, WaitKind
+from syncd.model.path import ROOT
 from tests.engine.pausing import stop_at
 from tests.engine.world import Device, World
 
@@ -122,6 +123,34 @@ def test_p2_two_devices_give_one_folder_two_names(two: World) -> None:
     bob.path("full").rename(bob.path("by bob"))
     two.settle(expect=None)
     assert bob.tree().keys() == {"by ann", "by ann/a", "by ann/b"}
+
+
+def test_p2_where_a_folder_was_before_an_op_moved_it_is_no_news(two: World) -> None:
+    """A look saw it under a name of a moment; the op that moved it ended before the look was told."""
+    ann, bob = two.devices
+    ann.write("full/a", "one")
+    two.settle()
+    (folder,) = bob.db.nodes.at(Tree.LOCAL, ROOT, "full")
+    ann.path("full").rename(ann.path("by ann"))
+    ann.wait()
+    sent = len(bob.wire.commits)
+    bob.step([Ask(901, Verb.WAIT)])
+    stop_at(bob, lambda job: isinstance(job, ApplyJob))
+    moving = next(job for job in bob.jobs if isinstance(job, ApplyJob))
+    bob.jobs.remove(moving)
+    bob.path("full").rename(bob.path("for a moment"))
+    bob.step([Hints((((), "full"), ((), "for a moment")))])
+    stop_at(bob, lambda job: isinstance(job, LookJob) and job.run is None)
+    look = next(job for job in bob.jobs if isinstance(job, LookJob) and job.run is None)
+    bob.jobs.remove(look)
+    seen = bob.handle(look)
+    bob.path("for a moment").rename(bob.path("full"))
+    bob.step(bob.handle(moving))
+    bob.step(seen)
+    assert [node.id for node in bob.db.nodes.at(Tree.LOCAL, ROOT, "by ann")] == [folder.id]
+    assert bob.db.nodes.at(Tree.LOCAL, ROOT, "for a moment") == []
+    two.settle()
+    assert len(bob.wire.commits) == sent
 
 
 def test_a_walk_that_was_asked_for_while_another_ran_begins_at_its_end(two: World) -> None:

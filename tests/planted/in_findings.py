@@ -201,7 +201,7 @@ BUGS: Final = (
         "syncd/engine/identity.py",
         "        if any(node.kind is Kind.DIRECTORY and self.desk.stale(node.id, job.began) for node in here):",
         "        if False:",
-        storm("one_folder_two_names"),
+        storm("an_op_moved_it_is_no_news"),
     ),
     Bug(
         "a walk that was asked for meanwhile is not begun",
