@@ -94,7 +94,9 @@ class Ground:
             "machine": f"{os.cpu_count()} cores, {_memory() >> 30} GiB, {_processor()}",
             "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
             "load before": f"{os.getloadavg()[0]:.2f}",
-            "files": "a fresh ext4 image for each measurement" if self._images else f"a folder on {self._kind()}",
+            "files": "a fresh ext4 image for each measurement, as a disk"
+            if self._images
+            else f"a folder on {self._kind()}",
             "wire": f"counted from the {wire}",
             "cold": "caches emptied by drop_caches" if self._cold else "not measured: caches may not be emptied here",
         }
@@ -136,7 +138,17 @@ def _make_image(image: Path, size: int = IMAGE_BYTES) -> None:
 
 
 def _mount(image: Path, at: Path) -> None:
-    _quietly("mount", "-o", "loop,noatime", str(image), str(at))
+    """Mount an image as a disk would be: without a cache of its own below that of its file system, where possible."""
+    losetup = ["losetup", "--find", "--show", "--direct-io=on", str(image)]
+    try:
+        device = subprocess.run(losetup, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        _quietly("mount", "-o", "loop,noatime", str(image), str(at))
+        return
+    try:
+        _quietly("mount", "-o", "noatime", device, str(at))
+    finally:
+        _quietly("losetup", "--detach", device)  # mounted by now: it goes when that does
 
 
 def _unmount(at: Path) -> None:

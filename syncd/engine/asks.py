@@ -199,7 +199,7 @@ class Asks:
         if self.looks.coalescer.next_due() is not None or self.desk.facts.paused:
             return -1
         counts = self.desk.db.queue.counts()
-        troubled = self._troubled()
+        troubled = len(self._troubled())
         if counts.get(OpState.READY, 0) > troubled or counts.get(OpState.RUNNING, 0):
             return -1
         blocked = counts.get(OpState.BLOCKED, 0) + counts.get(OpState.FAILED, 0) + troubled
@@ -207,10 +207,10 @@ class Asks:
             return WAITS
         return FINE
 
-    def _troubled(self) -> int:
-        """Return how many ops are tried again and again for a reason that lies here: a person must help."""
+    def _troubled(self) -> list[str]:
+        """Return why ops are tried again and again for a reason that lies here, one line each: a person must help."""
         retrying = self.desk.db.queue.retrying(PARKED_AT_ONCE)
-        return sum(needs_help(queued.attempts, queued.error_class) for queued in retrying)
+        return [queued.last_error for queued in retrying if needs_help(queued.attempts, queued.error_class)]
 
     def summary(self, code: int) -> str:
         """Say in one line how things stand."""
@@ -227,7 +227,7 @@ class Asks:
         if failed := counts.get(OpState.FAILED, 0):
             parts.append(f"{_count(failed, 'parked op')} ('syncd status')")
         if troubled := self._troubled():
-            parts.append(f"{_count(troubled, 'op')} that cannot go on here ('syncd status')")
+            parts.append(f"{_count(len(troubled), 'op')} that cannot go on here ({troubled[0]})")
         if blocked := counts.get(OpState.BLOCKED, 0):
             parts.append(f"{_count(blocked, 'op')} that wait for a decision or for another op")
         return "done, but something waits for you: " + ", ".join(parts)

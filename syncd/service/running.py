@@ -145,9 +145,9 @@ def _settled(
             return 1, str(daemon.failure)
         if stopped.is_set():
             return 1, "stopped before it was in sync; the next run goes on from here"
-        if deadline is not None and now > deadline:
-            return 4, "not in sync before the time limit; the next run goes on from here"
         live = daemon.live
+        if deadline is not None and now > deadline:
+            return 4, _late(live)
         show(live)
         if live.phase is Phase.STOPPED and not future.done():
             return 1, live.why
@@ -157,3 +157,9 @@ def _settled(
             offline_since = now
         elif now - offline_since > OFFLINE_SECONDS:
             return 1, live.why or live.remote_detail
+
+
+def _late(live: LiveStatus) -> str:
+    """Say that there was no time for more, and what it went with."""
+    why = live.why or ("" if live.remote_online else live.remote_detail)
+    return f"not in sync before the time limit{f': {why}' if why else ''}; the next run goes on from here"

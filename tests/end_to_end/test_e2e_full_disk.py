@@ -30,7 +30,9 @@ def test_p1_p2_a_full_disk_stops_downloads_and_nothing_else(world: World) -> Non
         a.remove("removed.txt")
         a.wait()
         until(lambda: waits_for_space(b), "b says that its disk is full")
-        assert b.cli("wait", "--timeout", "30").code == 3, "nobody is kept waiting for room"
+        waited = b.cli("wait", "--timeout", "30")
+        assert waited.code == 3, "nobody is kept waiting for room"
+        assert "free some space" in waited.out, waited
         assert "disk" in b.fine("doctor", codes=(1,)).out, "`doctor` names what is full, not an error's number"
         assert "Errno" not in b.fine("doctor", codes=(1,)).out
         assert b.read("kept.txt") == "kept", "never half a file"

@@ -90,6 +90,22 @@ def test_a_wrong_token_is_one_line_that_says_what_to_do(world: World) -> None:
     world.check_all()
 
 
+def test_a_run_that_ends_without_the_hub_says_so(world: World) -> None:
+    a = world.device("a")
+    a.write("file.txt", "content")
+    world.settle()
+    a.stop()
+    world.hub.stop()
+    a.write("more.txt", "waits for the hub")
+    for patience, code in (("3", 4), ("30", 1)):  # less than a hub gets to come back, and more
+        ran = a.cli("run", "--once", "--timeout", patience)
+        assert ran.code == code, ran
+        assert "cannot be reached" in ran.out, ran
+    world.hub.start()
+    a.start()
+    world.check_all()
+
+
 BAD_LINES = [
     pytest.param({"swallow": 2}, id="answers are swallowed after the hub has done it"),
     pytest.param({"cut_answers": 2}, id="answers end in the middle"),
