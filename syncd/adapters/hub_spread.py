@@ -37,6 +37,9 @@ PART_SECONDS: Final = 2.0
 MOST_BYTES: Final = 8 << 20
 """A request on a fast link."""
 
+HELD_BYTES: Final = 32 << 20
+"""What is on its way over all connections of one transfer, at most."""
+
 LEAST_TOLD: Final = 64 * 1024
 ROUNDS: Final = 2
 """Requests of each connection after which it is judged what all of them carry."""
@@ -63,6 +66,7 @@ class _Task(Generic[T]):
     _error: BaseException | None = None
 
     def end(self, result: T | None = None, error: BaseException | None = None) -> None:
+        del self.work  # with what it sends
         self._result, self._error, self.done = result, error, True
 
     def outcome(self) -> T:
@@ -122,7 +126,8 @@ class Pace:
                 self.streams, self._before = FAST_STREAMS, None
                 self.begin(now)
             return
-        self.part_bytes = min(max(int(rate * PART_SECONDS), FIRST_BYTES), MOST_BYTES)
+        most = min(MOST_BYTES, HELD_BYTES // self.streams)
+        self.part_bytes = min(max(int(rate * PART_SECONDS), FIRST_BYTES), most)
         if not self._growing and now - self._settled_at > AGAIN_SECONDS:
             self._growing, self._before = True, None
             self.begin(now)
@@ -257,3 +262,5 @@ class Spread:
                 task.end(result)
             with self._changed:
                 self._changed.notify_all()
+            result = None  # an idle thread holds nothing
+            del task

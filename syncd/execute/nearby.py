@@ -68,7 +68,8 @@ class Nearby:
         pieces, most = self._manifest.pieces, self._tools.limits.window_bytes
         largest = max(piece.size for piece in pieces)
         room = min(self._manifest.size, max(most, largest))
-        buffers = cycle([memoryview(bytearray(room)) for _ in range(2 if room < self._manifest.size else 1)])
+        several = room < self._manifest.size or len(pieces) > ASKED
+        buffers = cycle([memoryview(bytearray(room)) for _ in range(1 + several)])
         offset = 0
         for start in range(0, len(pieces), ASKED):
             windows = list(_windows(pieces[start : start + ASKED], most))

@@ -1,6 +1,7 @@
 """Reads local content for the remote: untorn (P5), cut into pieces, of which only missing ones travel.
 
-Owns the memory bound of an upload: one window of pieces, whatever the size of the file. Never commits.
+Owns the memory bound of an upload, whatever the size of the file: small content, or a window of pieces, and what the
+remote has room for on its way. Never commits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -191,6 +192,7 @@ def _cutting(tools: Tools, source: Source, file: ReadFile, average: int) -> Iter
     size = source.before.fingerprint.size
     hasher = blake3()
     window: dict[bytes, bytes] = {}
+    asked: set[bytes] = set()  # what is on its way the remote still lacks
     held = done = 0
     for view, pieces in cut(file.read_into, size, average):
         hasher.update(view)
@@ -198,7 +200,8 @@ def _cutting(tools: Tools, source: Source, file: ReadFile, average: int) -> Iter
         done += len(view)
         start = 0
         for piece in pieces:
-            if piece.hash not in window:
+            if piece.hash not in asked:
+                asked.add(piece.hash)
                 window[piece.hash] = bytes(view[start : start + piece.size])
                 held += piece.size
             start += piece.size
@@ -223,10 +226,13 @@ def _lacking(tools: Tools, source: Source, window: dict[bytes, bytes]) -> Iterat
 def _missing_of(tools: Tools, source: Source, pieces: Sequence[Piece]) -> Iterator[tuple[bytes, bytes]]:
     """Yield what is missing of a file whose pieces are known. The remote is asked for many at once."""
     source.pieces = list(pieces)
+    asked: set[bytes] = set()  # what is on its way the remote still lacks
     offset = held = 0
     for start in range(0, len(pieces), ASKED):
         some = pieces[start : start + ASKED]
-        missing = set(tools.remote.missing(list(dict.fromkeys(piece.hash for piece in some))))
+        new = [content for content in dict.fromkeys(piece.hash for piece in some) if content not in asked]
+        asked.update(new)
+        missing = set(tools.remote.missing(new)) if new else set()
         for piece in some:
             if piece.hash in missing:
                 missing.remove(piece.hash)

@@ -140,9 +140,8 @@ class _Upload:
     async def __aexit__(self, *exc: object) -> None:
         try:
             await self._written()
-            await self._api.lanes.move(self._finish)
         finally:
-            await self._api.lanes.move(self._close)
+            await self._api.lanes.finish(self._end)  # a hub that stops cancels a request, and then all there is
 
     async def _written(self) -> None:
         """Return when what is being written is; raises what went wrong."""
@@ -152,27 +151,29 @@ class _Upload:
 
     def _add(self, group: list[tuple[bytes, bytes]]) -> None:
         with self._lock:
-            if self._over:
-                return
-            self._over = True  # unless all goes well: what was begun and failed cannot be gone on with
-            if self._receiving is None:
-                self._receiving = self._session.receiving()
-            self._receiving.add(group)
-            self._over = False
+            self._add_alone(group)
 
-    def _finish(self) -> None:
-        if self._group:
-            self._add(self._group)
+    def _add_alone(self, group: list[tuple[bytes, bytes]]) -> None:
+        if self._over:
+            return
+        self._over = True  # unless all goes well: what was begun and failed cannot be gone on with
+        if self._receiving is None:
+            self._receiving = self._session.receiving()
+        self._receiving.add(group)
+        self._over = False
+
+    def _end(self) -> None:
+        """Record what came whole, and let go of what did not."""
         with self._lock:
-            if self._receiving is not None and not self._over:
+            try:
+                if self._group:
+                    self._add_alone(self._group)
+                if self._receiving is not None and not self._over:
+                    self._receiving.finish()
+            finally:
                 self._over = True
-                self._receiving.finish()
-
-    def _close(self) -> None:
-        with self._lock:
-            self._over = True
-            if self._receiving is not None:
-                self._receiving.close()
+                if self._receiving is not None:
+                    self._receiving.close()
 
 
 class _Frames(Response):

@@ -34,6 +34,15 @@ class Lanes:
         """Run *work* that reads or writes chunks."""
         return await _run(self._movers, work)
 
+    async def finish(self, work: Callable[[], T]) -> T:
+        """Run *work* that moves chunks, to its end: also when whoever waits for it is cancelled."""
+        future = asyncio.get_running_loop().run_in_executor(self._movers, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else looks
+            raise
+
     def close(self) -> None:
         """Let what runs or was accepted end, then end the threads. A commit is never cut short."""
         for pool in (self._writer, self._movers, self._readers):

@@ -4,7 +4,7 @@ Owns the rules: bytes are verified before they count, presence and reads are per
 present is leased. Collection is in upkeep. Never opens storage, reads no clock or chance of its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from blake3 import blake3
@@ -62,11 +62,6 @@ class Blobs:
             change.lease(space.key, present, now + LEASE)
         return lacking
 
-    def put(self, device_id: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store (hash, data) pairs in the device's space; durable when this returns. Raises Corrupt, NoSpace."""
-        _check_chunks(chunks)
-        self._keep(device_id, dict(chunks), None)
-
     def receiving(self, device_id: bytes) -> "Receiving":
         """Return what takes chunks for the device's space as they come, and records them together."""
         return Receiving(self, self._store, self._blobs, device_id)
@@ -80,7 +75,13 @@ class Blobs:
         sizes = {piece.hash: piece.size for piece in manifest.pieces}
         if any(sizes[piece.hash] != piece.size for piece in manifest.pieces):
             raise Corrupt(f"manifest {digest.hex()} states two sizes for one chunk")
-        self._keep(device_id, {digest: encoded}, (manifest.size, list(sizes.items())))
+        receiving = self.receiving(device_id)
+        try:
+            receiving.add([(digest, encoded)])
+            receiving.finish(lambda change: change.add_manifest(digest, manifest.size, list(sizes.items())))
+        except Exception:
+            receiving.close()
+            raise
 
     def get(self, device_id: bytes, hashes: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """Yield (hash, data), verified, in the order asked; raises Outdated before the first when one is not there."""
@@ -129,23 +130,6 @@ class Blobs:
         with self._store.write() as change:
             change.set_damaged(row.key, row.location)
 
-    def _keep(
-        self, device_id: bytes, data: dict[bytes, bytes], manifest: tuple[int, list[tuple[bytes, int]]] | None
-    ) -> None:
-        """Write what nobody stored yet, then record it all, in this order: a row never leads to missing bytes (P4)."""
-        written: dict[bytes, Stored] = {}
-        while True:
-            unstored = [digest for digest in self.unstored(device_id, data) if digest not in written]
-            locations = self._blobs.write([(digest, data[digest]) for digest in unstored])
-            for digest, location in zip(unstored, locations, strict=True):
-                written[digest] = Stored(digest, len(data[digest]), location)
-            with self._store.write() as change:
-                space, _ = auth.still(change, device_id)
-                if self.record(change, space, data, written):
-                    if manifest is not None:
-                        change.add_manifest(next(iter(data)), *manifest)
-                    return
-
     def unstored(self, device_id: bytes, digests: Iterable[bytes]) -> list[bytes]:
         """Return which of *digests* nobody stored yet; raises NotAuthorised, before any byte is written."""
         with self._store.read() as view:
@@ -191,8 +175,9 @@ class Receiving:
         self._written += unstored
         self._sizes.update((digest, len(data)) for digest, data in new.items())
 
-    def finish(self) -> None:
-        """Make it durable, and record it. Raises NoSpace, NotAuthorised; Transient when it must be sent again."""
+    def finish(self, more: Callable[[Writes], None] = lambda change: None) -> None:
+        """Make it durable, then record it, in this order: a row never leads to missing bytes (P4). *more* is done in
+        the same transaction. Raises NoSpace, NotAuthorised; Transient when it must be sent again."""
         written = {
             digest: Stored(digest, self._sizes[digest], location)
             for digest, location in zip(self._written, self._writer.finish(), strict=True)
@@ -202,6 +187,7 @@ class Receiving:
             if not self._blobs.record(change, space, self._sizes, written):
                 # Its bytes are no longer held here; whoever sends it asks first what is missing.
                 raise Transient("a chunk was removed while others arrived; send what is missing again", 1.0)
+            more(change)
 
     def close(self) -> None:
         """Remove what was not finished."""

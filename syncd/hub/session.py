@@ -4,6 +4,7 @@ Owns nothing but the device it speaks for; each call proves again that the devic
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MAX_BATCH: Final = 1_000
 """Most mutations in one commit: a transaction stays short (P11)."""
+
+GROUP: Final = 16
+"""Chunks that are written at a time."""
 
 MAX_ASKED: Final = 10_000
 """Most nodes or keys in one question."""
@@ -132,8 +136,15 @@ class Session:
         return self._hub.blobs.missing(self._device_id, hashes)
 
     def put_chunks(self, chunks: Iterable[tuple[bytes, bytes]]) -> None:
-        """Store (hash, data) pairs, all held meanwhile; durable when this returns."""
-        self._hub.blobs.put(self._device_id, list(chunks))
+        """Store (hash, data) pairs; durable when this returns."""
+        receiving, left = self.receiving(), iter(chunks)
+        try:
+            while group := list(islice(left, GROUP)):
+                receiving.add(group)
+            receiving.finish()
+        except Exception:  # a process that dies removes nothing
+            receiving.close()
+            raise
 
     def receiving(self) -> Receiving:
         """Return what takes chunks in as they come, and records them together: ``put_chunks`` for an upload."""

@@ -27,7 +27,7 @@ SKEW_NS: Final = 2_000_000_000
 
 def is_racy(fingerprint: Fingerprint, read_ns: int, tick_ns: int) -> bool:
     """Return whether a write after *read_ns* (wall clock, ns) could leave this same fingerprint."""
-    tick = max(tick_ns, KERNEL_TICK_NS)
+    tick = _tick(tick_ns)
     if fingerprint.ctime_ns + tick > read_ns:
         return True
     return read_ns - tick < fingerprint.mtime_ns <= read_ns + SKEW_NS
@@ -37,8 +37,12 @@ def seconds_young(fingerprint: Fingerprint, now_ns: int, tick_ns: int) -> float:
     """Return after how many seconds a read of what has this fingerprint is not racy by its age; 0 or less: at once.
 
     A millisecond more than that: clocks told in seconds are not exact to the nanosecond."""
-    tick = max(tick_ns, KERNEL_TICK_NS) + 1_000_000
-    return (max(fingerprint.ctime_ns, fingerprint.mtime_ns) + tick - now_ns) / 1e9
+    old = max(fingerprint.ctime_ns, fingerprint.mtime_ns) + _tick(tick_ns) + 1_000_000
+    return (old - now_ns) / 1e9
+
+
+def _tick(tick_ns: int) -> int:
+    return max(tick_ns, KERNEL_TICK_NS)
 
 
 def is_unchanged(known: KnownEntry, stat: Stat) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from blake3 import blake3
 
 from syncd.adapters.hub_remote import HubRemote
-from syncd.adapters.hub_spread import FIRST_BYTES, Spread
+from syncd.adapters.hub_spread import FIRST_BYTES, MOST_BYTES, Spread
+from syncd.hub.blobs import Receiving
 from syncd.model.errors import Offline
 from tests.contract.serving import Served, served
 from tests.end_to_end.proxy import Proxy
@@ -73,6 +74,35 @@ def when(proxy: Proxy, passed: int, act: Callable[[], None]) -> threading.Thread
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+def test_what_is_sent_is_taken_as_there_is_room_for_it(tmp_path, monkeypatch):
+    """A file of 100 GB is never in memory, however slow the hub is."""
+    with served(tmp_path / "hub") as made:
+        remote = HubRemote(made.address(), HubRemote.enroll(made.invite(), "near").token)
+        remote._transfer._up.pace.streams, remote._transfer._up.pace.part_bytes = 2, MOST_BYTES
+        go, adding, taken, add = threading.Event(), [], [], Receiving.add
+
+        def late(self, chunks):
+            adding.append(chunks)
+            assert go.wait(30)
+            add(self, chunks)
+
+        def chunks():
+            for number in range(80):
+                data = number.to_bytes(2, "big") * (1 << 19)
+                taken.append(number)
+                yield blake3(data).digest(), data
+
+        monkeypatch.setattr(Receiving, "add", late)
+        sender = threading.Thread(target=remote.put_chunks, args=(chunks(),))
+        sender.start()
+        until(lambda: len(adding) == 2 and len(taken) > 16, "two requests are under way, and the next is made")
+        assert len(taken) <= 4 * (MOST_BYTES >> 20)
+        go.set()
+        sender.join(60)
+        assert len(taken) == 80
+        remote.close()
 
 
 def test_an_upload_of_which_one_request_is_cut_fails_and_goes_on_with_what_is_missing(far_hub):

@@ -3,14 +3,16 @@
 import errno
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate
 
 import pytest
-from execute_world import World, noise
+from execute_world import World, digest, noise
 
 from syncd.adapters.posix_file import PosixWriteFile
 from syncd.adapters.threads import beside
-from syncd.chunks.manifest import decode
+from syncd.chunks.chunker import CHUNKER
+from syncd.chunks.manifest import Manifest, Piece, decode, encode
 from syncd.execute.tools import Wait
 from syncd.model.observation import Ending
 from tests.waiting import until
@@ -24,25 +26,40 @@ def world(world: World) -> World:
     return world
 
 
+def at_the_last_moment(work: Callable[[], None]) -> Wait:
+    """Do *work* only when somebody waits for its end: as late as may be."""
+    done: list[bool] = []
+
+    def wait() -> None:
+        if not done:
+            done.append(True)
+            work()
+
+    return wait
+
+
 def test_p5_it_arrives_whole_however_slow_the_disk_is(world: World) -> None:
     """Each part is written only when the next one is complete: none may be overwritten before that."""
-
-    def at_the_last_moment(work: Callable[[], None]) -> Wait:
-        done: list[bool] = []
-
-        def wait() -> None:
-            if not done:
-                done.append(True)
-                work()
-
-        return wait
-
     for way in (at_the_last_moment, beside):
         world.beside = way
         name = way.__name__
         (result,) = world.apply(world.download(name, DATA))
         assert result.ending is Ending.DONE
         assert world.tree()[name] == DATA
+
+
+def test_p5_tiny_pieces_of_another_program_are_no_exception(world: World) -> None:
+    """Together they are no more than one window, and more than are asked for at a time."""
+    pieces = [number.to_bytes(4, "big") * 225 for number in range(9_000)]
+    encoded = encode(Manifest(CHUNKER, 900, tuple(Piece(digest(piece), len(piece)) for piece in pieces)))
+    world.limits = replace(world.limits, window_bytes=16 << 20)
+    world.beside = at_the_last_moment
+    assignment = world.download("tiny", b"".join(pieces))
+    world.remote.chunks |= {digest(piece): piece for piece in pieces}
+    world.remote.manifests[digest(encoded)] = encoded
+    (result,) = world.apply(replace(assignment, op=replace(assignment.op, manifest=digest(encoded))))
+    assert result.ending is Ending.DONE
+    assert world.tree() == {"tiny": b"".join(pieces)}
 
 
 def test_p1_a_disk_that_fails_meanwhile_ends_the_download_and_it_begins_anew(
@@ -69,10 +86,9 @@ def test_p1_a_disk_that_fails_meanwhile_ends_the_download_and_it_begins_anew(
 
 
 def test_nobody_writes_any_more_when_the_remote_goes_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest, running, open_ones = PosixWriteFile.write, threading.Event(), []
+    honest, open_ones = PosixWriteFile.write, []
 
     def write(self: PosixWriteFile, data: memoryview) -> None:
-        running.set()
         until(lambda: world.remote.offline, "the remote went away")
         honest(self, data)
         open_ones.append(self.stat())  # fails when it was closed meanwhile

@@ -8,6 +8,7 @@ from execute_world import PAST_NS, Later, World, digest, noise
 
 from syncd.adapters.posix_file import PosixReadFile
 from syncd.chunks.manifest import decode
+from syncd.execute import upload
 from syncd.model.observation import Ending, OpResult
 from syncd.observe.cuts import Cuts
 
@@ -65,6 +66,20 @@ def test_a_piece_that_occurs_often_travels_once(world: World) -> None:
     (result,) = world.send(world.upload("big"))
     assert result.ending is Ending.DONE
     assert result.bytes_moved == sum(map(len, world.remote.chunks.values())) < 600_000
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["cut while it is sent", "cut before"])
+def test_what_is_still_on_its_way_is_not_sent_again(world: World, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """The remote lacks it until it has all arrived."""
+    monkeypatch.setattr(upload, "ASKED", 8)
+    world.write("big", noise(1_000_000) * 4)
+    if known:
+        look(world, "big")
+    put = world.remote.put_chunks
+    world.remote.put_chunks = lambda chunks: put(list(chunks))  # type: ignore[method-assign]
+    (result,) = world.send(world.upload("big"))
+    assert result.ending is Ending.DONE
+    assert result.bytes_moved == sum(map(len, world.remote.chunks.values())) == world.remote.sent_bytes
 
 
 def test_p5_a_piece_that_is_another_by_now_does_not_travel(world: World) -> None:

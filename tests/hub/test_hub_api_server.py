@@ -22,7 +22,6 @@ from syncd.adapters.hub_spread import MOST_BYTES
 from syncd.hub.folder_blobs import FolderWriter
 from syncd.hub.server import HubServer, Listen, parse_listen
 from syncd.hub.tls import FILE, YEARS, certificate
-from syncd.model import wire
 from syncd.model.errors import NoSpace, NotAuthorised, Offline, OtherRemote, Refused, Transient, Usage
 from syncd.model.invite import HubAddress, Invite
 from syncd.model.node import Kind
@@ -210,20 +209,6 @@ def test_p4_an_upload_is_answered_only_when_all_of_it_is_stored(tmp_path, monkey
         monkeypatch.undo()
         remote.put_chunks(chunks)
         assert remote.missing([digest for digest, _ in chunks]) == []
-        remote.close()
-
-
-def test_of_an_upload_that_is_cut_what_came_whole_stays(tmp_path):
-    with served(tmp_path / "hub") as made:
-        remote = made.device()
-        token = made.hub.enroll(made.invite().secret, "raw").token
-        chunks = [(blake3(data).digest(), data) for data in (bytes([n]) * 700_000 for n in range(5))]
-        body = b"".join(wire.encode_frames(chunks))
-        head = b"POST /v1/chunks HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\nauthorization: Bearer %s\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", made.ready.port), 10) as upload:
-            upload.sendall(head % (len(body), token.encode()) + body[: len(body) - 100])
-        hashes = [digest for digest, _ in chunks]
-        until(lambda: remote.missing(hashes) == hashes[4:], "the first four are there")
         remote.close()
 
 

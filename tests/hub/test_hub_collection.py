@@ -2,7 +2,10 @@
 
 import os
 
-from syncd.hub.folder_blobs import FolderBlobs
+import pytest
+
+from syncd.hub.folder_blobs import FolderBlobs, FolderWriter
+from syncd.model.errors import Transient
 from syncd.model.node import Kind
 from syncd.model.path import ROOT_ID
 from syncd.model.remote import Create
@@ -132,18 +135,18 @@ def test_p4_a_crash_before_the_record_leaves_a_harmless_file(world, one):
     assert [found.name for found in world.containers()] == ["a person's note"]
 
 
-def test_p4_an_upload_whose_file_was_swept_before_its_record_writes_it_again(world, one, monkeypatch):
-    written = []
-    write = FolderBlobs.write
+def test_p4_an_upload_whose_file_was_swept_before_its_record_is_sent_again(world, one, monkeypatch):
+    finish = FolderWriter.finish
 
-    def write_and_lose(self, blobs):
-        locations = write(self, blobs)
-        if not written and locations:
-            self.remove(locations[0].container)
-        written.extend(locations)
+    def finish_and_lose(self):
+        locations = finish(self)
+        self._blobs.remove(locations[0].container)
         return locations
 
-    monkeypatch.setattr(FolderBlobs, "write", write_and_lose)
+    monkeypatch.setattr(FolderWriter, "finish", finish_and_lose)
+    with pytest.raises(Transient, match="send what is missing again"):
+        one.store(b"swept")
+    monkeypatch.undo()
+    assert list(one.session.missing([h(b"swept")])) == [h(b"swept")]
     content = one.store(b"swept")
-    assert len(written) == 2
     assert next(one.session.get_chunks([content.hash]))[1] == b"swept"

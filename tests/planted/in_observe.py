@@ -65,8 +65,8 @@ BUGS: Final = (
         "Time stamps are taken to be as fine as the file system stores them.",
         "P1",
         "syncd/observe/fingerprint.py",
-        "    tick = max(tick_ns, KERNEL_TICK_NS)",
-        "    tick = tick_ns",
+        "    return max(tick_ns, KERNEL_TICK_NS)",
+        "    return tick_ns",
         observe("test_racy"),
     ),
     Bug(
