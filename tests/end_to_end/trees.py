@@ -44,6 +44,13 @@ def walk(root: Path) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
 
 def tree(root: Path, leave_out: Callable[[bytes], bool] = lambda _path: False) -> Tree:
     """Return everything in a root that is to be the same everywhere."""
+    for _ in range(LOOKS):
+        with contextlib.suppress(FileNotFoundError):  # a daemon moves a folder while we look into it: look again
+            return _tree(root, leave_out)
+    return _tree(root, leave_out)
+
+
+def _tree(root: Path, leave_out: Callable[[bytes], bool]) -> Tree:
     out: Tree = {}
     for path, full, found in walk(root):
         if leave_out(path):
