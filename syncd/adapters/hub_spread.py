@@ -38,7 +38,7 @@ MOST_BYTES: Final = 8 << 20
 """A request on a fast link."""
 
 HELD_BYTES: Final = 32 << 20
-"""What is on its way over all connections of one transfer, at most."""
+"""About what is on its way over all connections of one transfer, at most."""
 
 LEAST_TOLD: Final = 64 * 1024
 ROUNDS: Final = 2
@@ -119,15 +119,14 @@ class Pace:
             return  # that tells how far it is to the remote, not how much the link carries
         rate = size / max(seconds, 1e-6)
         if rate >= FAST:
-            self.part_bytes = MOST_BYTES
             if self.streams > FAST_STREAMS:
                 self._settle(max(self.streams // 2, FAST_STREAMS), now)
             elif self.streams < FAST_STREAMS:  # one fast request is no proof of a fast link: more may be tried yet
                 self.streams, self._before = FAST_STREAMS, None
                 self.begin(now)
+            self.part_bytes = self._most()
             return
-        most = min(MOST_BYTES, HELD_BYTES // self.streams)
-        self.part_bytes = min(max(int(rate * PART_SECONDS), FIRST_BYTES), most)
+        self.part_bytes = min(max(int(rate * PART_SECONDS), FIRST_BYTES), self._most())
         if not self._growing and now - self._settled_at > AGAIN_SECONDS:
             self._growing, self._before = True, None
             self.begin(now)
@@ -139,6 +138,10 @@ class Pace:
         self._bytes, self._parts = self._bytes + size, self._parts + 1
         if self._parts >= ROUNDS * self.streams:
             self._judge(self._bytes / max(now - self._began, 1e-6), now)
+
+    def _most(self) -> int:
+        """How large a request may be: of many connections each holds its share."""
+        return min(MOST_BYTES, HELD_BYTES // self.streams)
 
     def _judge(self, carried: float, now: float) -> None:
         """Enough was carried by so many: try more, or leave it at what was enough."""

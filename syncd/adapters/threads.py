@@ -112,7 +112,8 @@ def one_line(error: BaseException) -> str:
 
 
 def beside(work: Callable[[], None]) -> Callable[[], None]:
-    """Begin *work* in a thread of its own; return what waits for its end and raises what it raised."""
+    """Begin *work* in a thread of its own; return what waits for its end and raises what it raised. Where there is no
+    thread to be had, it is done at once."""
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -122,10 +123,14 @@ def beside(work: Callable[[], None]) -> Callable[[], None]:
             failed.append(error)
 
     thread = threading.Thread(target=run, name="syncd-beside", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        run()
 
     def wait() -> None:
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
         if failed:
             raise failed[0]
 

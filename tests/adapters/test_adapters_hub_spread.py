@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from syncd.adapters.hub_spread import AGAIN_SECONDS, FAST, FAST_STREAMS, FIRST_BYTES, MOST, MOST_BYTES, Pace, Spread
+from syncd.adapters.hub_spread import (
+    AGAIN_SECONDS,
+    FAST,
+    FAST_STREAMS,
+    FIRST_BYTES,
+    HELD_BYTES,
+    MOST,
+    MOST_BYTES,
+    Pace,
+    Spread,
+)
 from syncd.model.errors import Offline
 
 LONG = 30.0
@@ -45,6 +55,7 @@ def test_as_many_connections_as_get_more_done(link: Link, expected: int) -> None
     assert pace.streams == expected
     assert (pace.part_bytes == MOST_BYTES) == (link.each > FAST)
     assert FIRST_BYTES <= pace.part_bytes <= MOST_BYTES
+    assert pace.part_bytes * pace.streams <= HELD_BYTES
 
 
 def test_a_link_that_changes_is_tried_again() -> None:
@@ -67,6 +78,14 @@ def test_one_fast_request_is_no_proof_of_a_fast_link() -> None:
     link = Link(90e3, 1e6, 0.2)
     link.carry(pace, 200)  # the first requests are large, and slow
     assert pace.streams == MOST
+
+
+def test_many_fast_connections_hold_no_more_than_few() -> None:
+    pace = Pace()
+    pace.streams = MOST
+    pace.learn(MOST_BYTES, 0.1, MOST, 1.0)
+    assert pace.streams == MOST // 2
+    assert FIRST_BYTES < pace.part_bytes * pace.streams <= HELD_BYTES
 
 
 def test_small_requests_tell_nothing_of_the_link() -> None:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from syncd.adapters.system import SystemChance, SystemClock
-from syncd.adapters.threads import Handler, ThreadWorkers
+from syncd.adapters.threads import Handler, ThreadWorkers, beside
 from syncd.model.errors import Refused
 from syncd.model.job import Job, Lane, PollJob, ProveJob, PullJob
 from syncd.model.observation import HintsLost, JobFailed, Message, PollEnded, Tick
@@ -215,6 +215,24 @@ def test_an_idle_pool_uses_no_processor_time(inbox: Inbox) -> None:
 def test_a_lane_needs_a_width(inbox: Inbox) -> None:
     with pytest.raises(ValueError, match="look"):
         workers(inbox, look=(lambda job: [], 0))
+
+
+@pytest.mark.parametrize("threads", [True, False], ids=["in a thread", "where there is none to be had"])
+def test_what_is_done_beside_is_waited_for_and_its_error_raised(monkeypatch: pytest.MonkeyPatch, threads: bool) -> None:
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if not threads:
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+    done: list[bool] = []
+    wait = beside(lambda: done.append(threading.current_thread() is threading.main_thread()))
+    wait()
+    wait()
+    assert done == [not threads]
+    failed = beside(lambda: open("/no/such/file").close())
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            failed()
 
 
 def test_the_system_clock_and_chance() -> None:

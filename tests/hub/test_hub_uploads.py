@@ -34,6 +34,7 @@ def test_p2_of_an_upload_that_is_cut_what_came_whole_stays(tmp_path):
         begun(made.ready.port, token).close()
         hashes = [digest for digest, _ in CHUNKS]
         until(lambda: list(session.missing(hashes)) == hashes[-1:], "all but the last are there")
+        assert list(session.get_chunks(hashes[:-1])) == CHUNKS[:-1]
 
 
 def test_p2_a_hub_that_stops_keeps_what_came_whole(tmp_path, monkeypatch):
